@@ -1,0 +1,28 @@
+import type { Model } from '../ir/model.ts'
+import type { Tensor } from '../tensor/tensor.ts'
+
+export interface SessionOptions {
+  /** Threads inside one operator; default: what the engine finds best. */
+  readonly threads?: number
+  /** 'training' keeps fake quantization apart and builds quickly; 'inference' fuses all it can. Default 'inference'. */
+  readonly purpose?: 'inference' | 'training'
+}
+
+/** A model made ready to run. `close` frees native memory. */
+export interface Session {
+  readonly inputs: readonly string[]
+  readonly outputs: readonly string[]
+  /**
+   * Runs the model once. Tensors in `feeds` are not copied and not changed.
+   * @param fetches the outputs wanted; default all.
+   */
+  run(feeds: Readonly<Record<string, Tensor>>, fetches?: readonly string[]): Promise<Record<string, Tensor>>
+  close(): Promise<void>
+}
+
+/** Executes graphs. Only engines do. */
+export interface Engine {
+  readonly name: string
+  /** @throws ModelError or UnsupportedError when the engine refuses the model, with the engine's own words. */
+  createSession(model: Model, options?: SessionOptions): Promise<Session>
+}

@@ -1,0 +1,50 @@
+import type { z } from 'zod'
+import type { Dataset } from '../datasets/dataset.ts'
+import type { Engine } from '../engines/engine.ts'
+import type { Model } from '../ir/model.ts'
+import type { Paper } from '../paper.ts'
+import type { ProgressListener } from '../progress.ts'
+import type { TrainingSettings } from '../training/settings.ts'
+
+export const families = [
+  'pruning',
+  'quantization',
+  'sharing',
+  'factorization',
+  'distillation',
+  'architecture',
+  'coding',
+] as const
+export type Family = (typeof families)[number]
+
+/** What a method cannot work without. */
+export type Need = 'calibration-data' | 'training-data' | 'gradients'
+
+/** All that a method gets from outside; nothing is a global. */
+export interface Context {
+  readonly seed: number
+  readonly engine: Engine
+  readonly signal?: AbortSignal
+  readonly progress?: ProgressListener
+  /** Present when the caller has data. `validation` is for choices; no method ever sees the test set. */
+  readonly data?: { readonly train: Dataset; readonly validation: Dataset }
+  /** How retraining is to be done where the method's own options do not say. */
+  readonly training?: Partial<TrainingSettings>
+  /** Says that a layer was left alone, and why: it ends up in the report. */
+  skip(layer: string, reason: string): void
+}
+
+/**
+ * A method of the literature: one file, one frozen record. The family owns the mechanism; the record holds what the paper says.
+ * `apply` leaves its input unchanged, and its result is plain ONNX that stock onnxruntime runs.
+ */
+export interface Method<Name extends string = string, Options = unknown> {
+  readonly name: Name
+  readonly family: Family
+  /** One full sentence. */
+  readonly summary: string
+  readonly paper: Paper
+  readonly needs: readonly Need[]
+  readonly options: z.ZodType<Options>
+  apply(model: Model, options: Options, context: Context): Promise<Model>
+}

@@ -1,0 +1,165 @@
+import { UnsupportedError } from '../errors.ts'
+import type { DataOf, DType, NumericData } from './dtype.ts'
+import { createTensor, elementCount, type Tensor } from './tensor.ts'
+
+const float = new Float32Array(1)
+const floatBits = new Uint32Array(float.buffer)
+
+/** The nearest half-precision bits of a number, ties to even, as IEEE 754 binary16. */
+export function toHalfBits(value: number): number {
+  float[0] = value
+  const bits = floatBits[0]
+  const sign = (bits >>> 16) & 0x8000
+  const magnitude = bits & 0x7fffffff
+  if (magnitude > 0x7f800000) return sign | 0x7e00
+  if (magnitude >= 0x47800000) return sign | 0x7c00
+  if (magnitude < 0x38800000) {
+    if (magnitude < 0x33000000) return sign
+    const exponent = magnitude >>> 23
+    const mantissa = (magnitude & 0x7fffff) | 0x800000
+    const shift = 126 - exponent
+    const half = mantissa >>> shift
+    const rest = mantissa & ((1 << shift) - 1)
+    const middle = 1 << (shift - 1)
+    return sign | (half + (rest > middle || (rest === middle && (half & 1) === 1) ? 1 : 0))
+  }
+  const rounded = magnitude + 0xfff + ((magnitude >>> 13) & 1)
+  return sign | ((rounded - 0x38000000) >>> 13)
+}
+
+/** The number that half-precision bits stand for. */
+export function fromHalfBits(bits: number): number {
+  const sign = bits & 0x8000 ? -1 : 1
+  const exponent = (bits >>> 10) & 31
+  const mantissa = bits & 1023
+  if (exponent === 0) return sign * mantissa * 2 ** -24
+  if (exponent === 31) return mantissa ? Number.NaN : sign * Number.POSITIVE_INFINITY
+  return sign * (1 + mantissa / 1024) * 2 ** (exponent - 15)
+}
+
+/** The nearest bfloat16 bits of a number, ties to even. */
+export function toBfloatBits(value: number): number {
+  float[0] = value
+  const bits = floatBits[0]
+  if ((bits & 0x7fffffff) > 0x7f800000) return (bits >>> 16) | 0x40
+  return (bits + 0x7fff + ((bits >>> 16) & 1)) >>> 16
+}
+
+/** The number that bfloat16 bits stand for. */
+export function fromBfloatBits(bits: number): number {
+  floatBits[0] = bits << 16
+  return float[0]
+}
+
+let halfTable: Float32Array | undefined
+function halves(): Float32Array {
+  halfTable ??= Float32Array.from({ length: 65536 }, (_, bits) => fromHalfBits(bits))
+  return halfTable
+}
+
+/**
+ * The elements as float32: a view for float32 itself, otherwise a converted copy. int64 beyond 2^24 loses digits.
+ * @throws UnsupportedError for strings, complex numbers and eight- or four-bit floats.
+ */
+export function toFloat32(tensor: Tensor): Float32Array {
+  const { dtype, data } = tensor
+  switch (dtype) {
+    case 'float32':
+      return data as Float32Array
+    case 'float16': {
+      const table = halves()
+      return Float32Array.from(data as Uint16Array, (bits) => table[bits])
+    }
+    case 'bfloat16':
+      return Float32Array.from(data as Uint16Array, fromBfloatBits)
+    case 'int64':
+    case 'uint64':
+      return Float32Array.from(data as BigInt64Array, Number)
+    case 'int4':
+    case 'uint4':
+      return Float32Array.from(unpackNibbles(tensor))
+    case 'float64':
+    case 'int8':
+    case 'uint8':
+    case 'int16':
+    case 'uint16':
+    case 'int32':
+    case 'uint32':
+    case 'bool':
+      return Float32Array.from(data as Float64Array)
+    default:
+      throw new UnsupportedError('tensor-convert', `a ${dtype} tensor cannot be read as float32`)
+  }
+}
+
+/**
+ * A tensor of the given type from numbers: rounded to nearest for floats, to nearest even and saturated for integers.
+ * @throws UnsupportedError as `toFloat32`.
+ */
+export function fromFloat32<T extends DType>(dtype: T, shape: readonly number[], values: Float32Array): Tensor<T> {
+  return createTensor(dtype, shape, convert(dtype, elementCount(shape), values) as DataOf<T>)
+}
+
+const integerRanges: { readonly [T in DType]?: readonly [number, number] } = {
+  int8: [-128, 127],
+  uint8: [0, 255],
+  int16: [-32768, 32767],
+  uint16: [0, 65535],
+  int32: [-(2 ** 31), 2 ** 31 - 1],
+  uint32: [0, 2 ** 32 - 1],
+  int4: [-8, 7],
+  uint4: [0, 15],
+}
+
+function convert(dtype: DType, count: number, values: Float32Array): NumericData {
+  switch (dtype) {
+    case 'float32':
+      return values
+    case 'float64':
+      return Float64Array.from(values)
+    case 'float16':
+      return Uint16Array.from(values, toHalfBits)
+    case 'bfloat16':
+      return Uint16Array.from(values, toBfloatBits)
+    case 'bool':
+      return Uint8Array.from(values, (value) => (value === 0 ? 0 : 1))
+    case 'int64':
+      return BigInt64Array.from(values, (value) => BigInt(Math.trunc(roundEven(value))))
+    case 'uint64':
+      return BigUint64Array.from(values, (value) => BigInt(Math.max(0, roundEven(value))))
+    default: {
+      const range = integerRanges[dtype]
+      if (!range) throw new UnsupportedError('tensor-convert', `numbers cannot be written as a ${dtype} tensor`)
+      const clamp = (value: number) => Math.min(range[1], Math.max(range[0], roundEven(value)))
+      if (dtype === 'int4' || dtype === 'uint4') {
+        const packed = new Uint8Array(Math.ceil(count / 2))
+        for (let i = 0; i < count; i++) packed[i >> 1] |= (clamp(values[i]) & 15) << ((i & 1) * 4)
+        return packed
+      }
+      const arrays = { int8: Int8Array, uint8: Uint8Array, int16: Int16Array, uint16: Uint16Array, int32: Int32Array }
+      const array = arrays[dtype as keyof typeof arrays] ?? Uint32Array
+      return array.from(values, clamp)
+    }
+  }
+}
+
+/** Rounds to the nearest integer, ties to even, as ONNX's Round and QuantizeLinear do. */
+export function roundEven(value: number): number {
+  const floor = Math.floor(value)
+  const rest = value - floor
+  if (rest < 0.5) return floor
+  if (rest > 0.5) return floor + 1
+  return floor % 2 === 0 ? floor : floor + 1
+}
+
+/** The elements of an int4 or uint4 tensor, one a byte. */
+export function unpackNibbles(tensor: Tensor): Int8Array {
+  const packed = tensor.data as Uint8Array
+  const result = new Int8Array(elementCount(tensor.shape))
+  const signed = tensor.dtype === 'int4'
+  for (let i = 0; i < result.length; i++) {
+    const nibble = (packed[i >> 1] >> ((i & 1) * 4)) & 15
+    result[i] = signed && nibble > 7 ? nibble - 16 : nibble
+  }
+  return result
+}

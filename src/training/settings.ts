@@ -1,0 +1,43 @@
+import { z } from 'zod'
+
+/** How a training run goes: validated settings, as recipes and the command line give them. */
+export const trainingSettings = z
+  .object({
+    epochs: z.number().positive().default(10).describe('passes over the training data'),
+    batchSize: z.number().int().positive().default(64).describe('examples a step'),
+    optimizer: z.enum(['sgd', 'adam']).default('sgd').describe('update rule'),
+    learningRate: z.number().positive().default(0.01).describe('initial step size'),
+    momentum: z.number().min(0).max(1).default(0.9).describe('momentum of sgd, beta1 of adam'),
+    nesterov: z.boolean().default(false).describe("Nesterov's form of momentum"),
+    weightDecay: z.number().min(0).default(0).describe('L2 penalty on parameters of two or more axes'),
+    schedule: z
+      .enum(['constant', 'step', 'cosine', 'polynomial'])
+      .default('constant')
+      .describe('learning rate over time'),
+    milestones: z
+      .array(z.number())
+      .default([0.5, 0.75])
+      .describe('step schedule: fractions of the run at which the rate drops'),
+    gamma: z.number().positive().default(0.1).describe('step schedule: factor of each drop'),
+    power: z.number().positive().default(1).describe('polynomial schedule: exponent'),
+    warmup: z
+      .number()
+      .min(0)
+      .max(1)
+      .default(0)
+      .describe('fraction of the run over which the rate rises linearly from zero'),
+    loss: z.enum(['cross-entropy', 'mean-squared-error', 'kullback-leibler']).default('cross-entropy'),
+    augmentation: z
+      .enum(['none', 'crop', 'crop-flip'])
+      .default('none')
+      .describe('random crops from a padded image, mirror images'),
+    patience: z
+      .number()
+      .int()
+      .positive()
+      .optional()
+      .describe('stop early after this many epochs without a better validation result'),
+  })
+  .strict()
+
+export type TrainingSettings = z.infer<typeof trainingSettings>
