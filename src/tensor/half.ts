@@ -138,7 +138,7 @@ function convert(dtype: DType, count: number, values: Float32Array): NumericData
       }
       const arrays = { int8: Int8Array, uint8: Uint8Array, int16: Int16Array, uint16: Uint16Array, int32: Int32Array }
       const array = arrays[dtype as keyof typeof arrays] ?? Uint32Array
-      return array.from(values, clamp)
+      return (array as Int32ArrayConstructor).from(values, clamp)
     }
   }
 }
