@@ -20,21 +20,17 @@ export interface EvaluateContext {
   readonly inputs: readonly (Tensor | undefined)[]
 }
 
-export interface GradientContext {
+/** What a rule that writes nodes may use: the node it stands for, what is known of values, and ways to add to the graph. */
+export interface EmitContext {
   readonly node: Node
   /** Value names; undefined where an optional input is left out. */
   readonly inputs: readonly (string | undefined)[]
-  readonly outputs: readonly string[]
-  /** The gradient of the loss by each output; undefined where the loss does not depend on it. */
-  readonly outputGradients: readonly (string | undefined)[]
-  /** Whether the caller wants the gradient of input `index`: emit nothing for the others. */
-  wants(index: number): boolean
   /** Type of any value of the graph, also of values emitted here; shapes are static. */
   shape(value: string): readonly number[]
   dtype(value: string): TensorType['dtype']
   /** The value where it is an initializer or folds to a constant. */
   constant(value: string): Tensor | undefined
-  /** Appends a node of the backward graph; its type is inferred at once. Prefix 'espalier.' for semantic operators. */
+  /** Appends a node; its type is inferred at once. Prefix 'espalier.' for semantic operators. */
   emit(op: string, inputs: readonly (string | undefined)[], attributes?: Record<string, AttributeValue>): string
   emitMany(
     op: string,
@@ -42,10 +38,18 @@ export interface GradientContext {
     outputs: number,
     attributes?: Record<string, AttributeValue>,
   ): string[]
-  /** A constant of the backward graph; numbers become scalars of the given value's type. */
+  /** A constant; numbers become scalars of the given value's type. */
   literal(value: number | Tensor, like?: string): string
   /** Sums `value` over the axes along which `shape` was broadcast, so that the result has exactly `shape`. */
   unbroadcast(value: string, shape: readonly number[]): string
+}
+
+export interface GradientContext extends EmitContext {
+  readonly outputs: readonly string[]
+  /** The gradient of the loss by each output; undefined where the loss does not depend on it. */
+  readonly outputGradients: readonly (string | undefined)[]
+  /** Whether the caller wants the gradient of input `index`: emit nothing for the others. */
+  wants(index: number): boolean
 }
 
 /** Work and traffic of one execution, in the direct algorithm. */
@@ -111,6 +115,12 @@ export interface Operator {
   evaluate?(context: EvaluateContext): readonly Tensor[]
   /** Emits the backward nodes; the gradient of each input, undefined where there is none to give. */
   gradient?(context: GradientContext): readonly (string | undefined)[]
+  /**
+   * The function that a custom operator of the 'espalier' domain computes, in standard operators: emits them and returns
+   * the values that stand for its outputs. Lowering and export put them in the operator's place, so that what was
+   * trained through a gradient of its own (straight-through and kin) leaves as plain ONNX.
+   */
+  body?(context: EmitContext): readonly string[]
   /** 'none': the operator is locally constant or integer-valued; its gradient is zero and differentiation stops without complaint. */
   readonly differentiable?: 'none'
   cost(context: CostContext): Cost

@@ -1,0 +1,140 @@
+/**
+ * The engine that executes everything in earnest: onnxruntime's own CPU kernels, through onnxruntime-node.
+ * Operators of the 'espalier' domain are lowered to standard ones for this backend when a session is made, so that
+ * callers may hand in the graph of a training step as `differentiate` leaves it.
+ */
+import ort from 'onnxruntime-node'
+import { lower, needsLowering } from '../autodiff/lower.ts'
+import { ModelError, nearestName, UnsupportedError, UsageError, type EspalierError } from '../errors.ts'
+import { writeModel } from '../formats/onnx/write.ts'
+import type { Model } from '../ir/model.ts'
+import { dtypes, type DataOf, type DType, type NumericData } from '../tensor/dtype.ts'
+import { createTensor, type Tensor } from '../tensor/tensor.ts'
+import type { Engine, Session, SessionOptions } from './engine.ts'
+
+/** The element types that onnxruntime-node carries across its boundary; inside a graph all of ONNX's are allowed. */
+const carried: ReadonlySet<DType> = new Set<DType>([
+  'float32',
+  'float64',
+  'float16',
+  'int8',
+  'uint8',
+  'int16',
+  'uint16',
+  'int32',
+  'uint32',
+  'int64',
+  'uint64',
+  'bool',
+  'string',
+])
+
+export const onnxruntime: Engine = {
+  name: 'onnxruntime',
+  async createSession(model, options = {}) {
+    refuseUncarried(model)
+    const runnable = needsLowering(model) ? lower(model, { backend: 'cpu', threads: options.threads ?? 1 }) : model
+    const bytes = writeModel(runnable)
+    try {
+      return wrapSession(await ort.InferenceSession.create(bytes, sessionOptions(options)), model)
+    } catch (error) {
+      throw translate(error, 'engine-refused', 'onnxruntime does not take the model')
+    }
+  },
+}
+
+function sessionOptions({ threads, purpose = 'inference' }: SessionOptions): ort.InferenceSession.SessionOptions {
+  const training = purpose === 'training'
+  return {
+    executionProviders: ['cpu'],
+    // Training graphs are made of the formulations that are to run. The passes above this level find nothing to fuse
+    // in them, take seconds, and 'basic' already merges equal initializers, which training operators may write through.
+    graphOptimizationLevel: training ? 'disabled' : 'all',
+    executionMode: 'sequential',
+    interOpNumThreads: 1,
+    ...(threads === undefined ? {} : { intraOpNumThreads: threads }),
+    logSeverityLevel: 4,
+    // Keeps DequantizeLinear, Conv, QuantizeLinear from becoming one integer operator in the middle of training.
+    extra: training ? { session: { disable_quant_qdq: '1' } } : {},
+  }
+}
+
+/** An element type that onnxruntime-node cannot carry ends in a clear error; an int4 output would end the process. */
+function refuseUncarried(model: Model): void {
+  for (const [side, values] of [
+    ['input', model.graph.inputs],
+    ['output', model.graph.outputs],
+  ] as const)
+    for (const { name, type } of values)
+      if (type && !carried.has(type.dtype))
+        throw new UnsupportedError('engine-dtype', `onnxruntime-node cannot carry ${type.dtype} as graph ${side}`, {
+          place: name,
+          hint: `Add a Cast, so that the graph's ${side} is float32 or an eight-bit integer.`,
+        })
+}
+
+function wrapSession(session: ort.InferenceSession, model: Model): Session {
+  let closed = false
+  const declared = new Map(model.graph.inputs.map(({ name, type }) => [name, type]))
+  return {
+    inputs: session.inputNames,
+    outputs: session.outputNames,
+    async run(feeds, fetches = session.outputNames) {
+      if (closed) throw new UsageError('session-closed', 'the session is closed')
+      for (const name of session.inputNames)
+        if (!feeds[name] && !model.graph.initializers.has(name))
+          throw new UsageError('missing-feed', `the model's input '${name}' is not fed`, { place: name })
+      const native: Record<string, ort.Tensor> = {}
+      for (const [name, tensor] of Object.entries(feeds)) {
+        if (!declared.has(name))
+          throw new UsageError('unknown-feed', `the model has no input '${name}'`, near(name, declared.keys()))
+        native[name] = toNative(name, tensor)
+      }
+      for (const name of fetches)
+        if (!session.outputNames.includes(name))
+          throw new UsageError('unknown-output', `the model has no output '${name}'`, near(name, session.outputNames))
+      try {
+        const results = await session.run(native, fetches)
+        return Object.fromEntries(fetches.map((name) => [name, fromNative(results[name])]))
+      } catch (error) {
+        throw translate(error, 'engine-run', 'onnxruntime cannot run the model')
+      }
+    },
+    async close() {
+      if (closed) return
+      closed = true
+      await session.release()
+    },
+  }
+}
+
+function near(name: string, candidates: Iterable<string>): { place: string; hint?: string } {
+  const nearest = nearestName(name, candidates)
+  return nearest === undefined ? { place: name } : { place: name, hint: `Did you mean '${nearest}'?` }
+}
+
+function toNative(name: string, { dtype, shape, data }: Tensor): ort.Tensor {
+  if (!carried.has(dtype))
+    throw new UnsupportedError('engine-dtype', `onnxruntime-node cannot carry ${dtype} tensors`, { place: name })
+  return new ort.Tensor(dtype as 'float32', data as Float32Array, shape)
+}
+
+/** Wraps a result without copying it. Where the platform has Float16Array, half floats are seen as their bits again. */
+function fromNative(value: ort.Tensor): Tensor {
+  const dtype = value.type as DType
+  const data = value.data as DataOf
+  if (dtype === 'string' || data instanceof dtypes[dtype].array) return createTensor(dtype, value.dims, data)
+  const { buffer, byteOffset, length } = data as NumericData
+  return createTensor(dtype, value.dims, new Uint16Array(buffer, byteOffset, length))
+}
+
+/** Wraps onnxruntime's complaint: what it has no kernel or schema for is unsupported, anything else the model's fault. */
+function translate(error: unknown, code: string, summary: string): EspalierError {
+  const words = error instanceof Error ? error.message : String(error)
+  const details = { cause: error }
+  return /NOT_IMPLEMENTED|not implemented|Could not find an implementation|not a registered|is under development|Unsupported (data type|model IR)/i.test(
+    words,
+  )
+    ? new UnsupportedError(code, `${summary}: ${words}`, details)
+    : new ModelError(code, `${summary}: ${words}`, details)
+}
