@@ -1,0 +1,61 @@
+/** Repository rules as a test: fresh indexes, small files, true links, skips with a reason. */
+import { execFileSync } from 'node:child_process'
+import { existsSync, readFileSync } from 'node:fs'
+import { dirname, join, resolve } from 'node:path'
+import { describe, expect, it } from 'vitest'
+
+const root = resolve(import.meta.dirname, '../..')
+const tracked = execFileSync('git', ['ls-files'], { cwd: root, encoding: 'utf8' })
+  .split('\n')
+  .filter((path) => path && existsSync(join(root, path)))
+const read = (path: string) => readFileSync(join(root, path), 'utf8')
+const generated = new Set(['src/formats/onnx/onnx_pb.ts'])
+
+describe('the repository', () => {
+  it('has fresh indexes of its records', () => {
+    expect(() => execFileSync('node', ['scripts/generate.mjs', '--check'], { cwd: root, stdio: 'pipe' })).not.toThrow()
+  })
+
+  it('keeps source files under 400 lines', () => {
+    const long = tracked
+      .filter((path) => path.startsWith('src/') && path.endsWith('.ts') && !generated.has(path))
+      .map((path) => ({ path, lines: read(path).split('\n').length }))
+      .filter(({ lines }) => lines > 400)
+    expect(long).toEqual([])
+  })
+
+  it('has no folder that could hold anything', () => {
+    const vague = tracked.filter((path) => /(^|\/)(utils?|helpers?|common|misc)(\/|\.)/.test(path))
+    expect(vague).toEqual([])
+  })
+
+  it('tracks no file over a megabyte', () => {
+    const large = tracked.filter((path) => readFileSync(join(root, path)).length > 1_000_000)
+    expect(large).toEqual([])
+  })
+
+  it('links only to files that exist', () => {
+    const broken: string[] = []
+    for (const path of tracked.filter((name) => name.endsWith('.md')))
+      for (const [, target] of read(path).matchAll(/\]\(([^)#\s]+)(?:#[^)]*)?\)/g))
+        if (!/^[a-z]+:/.test(target) && !existsSync(join(root, dirname(path), target)))
+          broken.push(`${path}: ${target}`)
+    expect(broken).toEqual([])
+  })
+
+  it('skips no test without a reason beside it', () => {
+    const silent: string[] = []
+    for (const path of tracked.filter((name) => name.startsWith('test/') && name.endsWith('.ts'))) {
+      const lines = read(path).split('\n')
+      lines.forEach((line, index) => {
+        if (!/\b(?:it|test|describe)\.(?:skip|todo|only)\b/.test(line)) return
+        if (!line.includes('//') && !lines[index - 1]?.includes('//')) silent.push(`${path}:${index + 1}`)
+      })
+    }
+    expect(silent).toEqual([])
+  })
+
+  it('records no download addresses in the lock file', () => {
+    expect(read('package-lock.json')).not.toMatch(/"resolved": "https?:/)
+  })
+})
