@@ -1,0 +1,65 @@
+import { figureValues, judge, spread, type RowResults } from './results.ts'
+import type { Figure, PaperRow } from './row.ts'
+
+/** The page docs/papers.md: every number in it comes from a record or from a results file. */
+export function papersPage(rows: readonly PaperRow[], results: ReadonlyMap<string, RowResults>): string {
+  return [
+    '# Papers: what they say, what we measure',
+    '',
+    'Written by `npm run papers` from `docs/papers/*.json`; do not edit.',
+    'Ours is the mean over the seeds with its sample standard deviation. Test sets are used once, for the figure; every choice was made on validation data.',
+    '',
+    ...rows.flatMap((row) => section(row, results.get(row.name))),
+  ].join('\n')
+}
+
+function section(row: PaperRow, results: RowResults | undefined): string[] {
+  const runs = results?.runs.filter((run) => row.seeds.includes(run.seed)) ?? []
+  const seconds = runs.reduce((sum, run) => sum + run.seconds, 0)
+  return [
+    `## ${row.name}`,
+    '',
+    row.summary,
+    '',
+    `Network: ${row.network}. Data: ${row.data}. Method: ${row.method}.${row.paper ? ` Paper: ${citation(row)}.` : ''}`,
+    `Seeds: ${runs.length} of ${row.seeds.length} run${runs.length ? `, ${(seconds / runs.length / 60).toFixed(1)} minutes each` : ''}. Command: \`npm run papers -- ${row.name}\`.`,
+    '',
+    '| figure | paper | ours | asked | |',
+    '|---|---|---|---|---|',
+    ...row.figures.map((figure) => {
+      const values = figureValues(row, results, figure)
+      return `| ${figure.name} | ${quantity(figure.published, figure)} | ${measured(values, figure)} | ${bound(figure)} | ${judge(figure, values)} |`
+    }),
+    '',
+    row.difference,
+    '',
+  ]
+}
+
+function citation(row: PaperRow): string {
+  const { title, authors, venue, year, arxiv } = row.paper!
+  const text = `${authors}, “${title}”, ${venue} ${year}`
+  return arxiv ? `[${text}](https://arxiv.org/abs/${arxiv})` : text
+}
+
+/** A number with the unit of its figure; a dash where there is none. */
+export function quantity(value: number | undefined, figure: Figure): string {
+  if (value === undefined) return '–'
+  const text = value.toFixed(figure.digits ?? 2)
+  return figure.unit === 'x' ? `${text}x` : figure.unit ? `${text} ${figure.unit}` : text
+}
+
+/** Mean and deviation of a figure, or a dash before any run. */
+export function measured(values: readonly number[], figure: Figure): string {
+  if (values.length === 0) return '–'
+  const { mean, deviation } = spread(values)
+  return deviation === undefined
+    ? quantity(mean, figure)
+    : `${quantity(mean, figure)} ± ${deviation.toFixed(figure.digits ?? 2)}`
+}
+
+function bound(figure: Figure): string {
+  if (figure.atLeast !== undefined) return `≥ ${quantity(figure.atLeast, figure)}`
+  if (figure.atMost !== undefined) return `≤ ${quantity(figure.atMost, figure)}`
+  return '–'
+}
