@@ -10,8 +10,10 @@ const root = join(dirname(fileURLToPath(import.meta.url)), '..')
 
 /** folder: where the records lie; marker: the call that makes one; map: how they are keyed. */
 const registries = [
-  { folder: 'src/ir/ops', marker: 'defineOperator(', name: 'operators', type: 'Operator', from: '../operator.ts', key: 'operatorKey({ op: record.type, domain: record.domain })', extra: "import { operatorKey } from '../model.ts'\n" },
+  { folder: 'src/ir/ops', marker: /define(?:[A-Z]\w*)?Operator\(/, name: 'operators', type: 'Operator', from: '../operator.ts', key: 'operatorKey({ op: record.type, domain: record.domain })', extra: "import { operatorKey } from '../model.ts'\n" },
   { folder: 'src/codecs', marker: 'defineCodec(', name: 'codecs', type: 'Codec', from: './codec.ts', key: 'record.name' },
+  { folder: 'src/zoo', marker: 'defineNetwork(', name: 'networks', type: 'Network', from: './network.ts', key: 'record.name' },
+  { folder: 'src/datasets', marker: 'defineDataset(', name: 'datasets', type: 'DatasetKind', from: './kind.ts', key: 'record.name' },
   { folder: 'src/methods', marker: /define[A-Z]\w*\(/, name: 'methods', type: 'Method', from: './method.ts', key: 'record.name', nested: true },
 ]
 

@@ -65,6 +65,8 @@ export interface CostContext {
   /** Static shapes and types; undefined where an input is left out. */
   readonly inputs: readonly ({ readonly dtype: TensorType['dtype']; readonly shape: readonly number[] } | undefined)[]
   readonly outputs: readonly { readonly dtype: TensorType['dtype']; readonly shape: readonly number[] }[]
+  /** The value of input `index` where it is a known constant: axes, starts, indices. */
+  constant?(index: number): Tensor | undefined
 }
 
 /**

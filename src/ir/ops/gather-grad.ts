@@ -1,0 +1,67 @@
+import { fromNumbers, integersOf, toNumbers } from '../../tensor/elements.ts'
+import { elementCount, int64 } from '../../tensor/tensor.ts'
+import { nodeError, required } from '../families/axes.ts'
+import { range } from '../families/movement.ts'
+import { spread, spreadOf } from '../families/samples.ts'
+import { ESPALIER_DOMAIN, intAttribute, intsAttribute, type Node } from '../model.ts'
+import { defineOperator, type EmitContext } from '../operator.ts'
+
+export const gatherGrad = defineOperator({
+  type: 'GatherGrad',
+  domain: ESPALIER_DOMAIN,
+  since: 1,
+  summary:
+    'Sums the gradient of a Gather into a tensor of `shape`: dy [...a, ...i, ...b], indices [...i] -> [...a, d, ...b].',
+  infer: ({ node, inputs: [dy] }) => [dy && { dtype: dy.dtype, shape: dataShape(node) }],
+  evaluate: (context) => {
+    const [dy, indices] = [required(context, 0), required(context, 1)]
+    const shape = dataShape(context.node)
+    const axis = intAttribute(context.node, 'axis', 0)
+    const [outer, size, inner] = [elementCount(shape.slice(0, axis)), shape[axis], elementCount(shape.slice(axis + 1))]
+    const positions = integersOf(indices)
+    const values = toNumbers(dy)
+    const sums = new Float64Array(elementCount(shape))
+    let source = 0
+    for (let a = 0; a < outer; a++)
+      for (const position of positions) {
+        const start = (a * size + (position < 0 ? position + size : position)) * inner
+        for (let b = 0; b < inner; b++) sums[start + b] += values[source++]
+      }
+    return [fromNumbers(dy.dtype, shape, sums)]
+  },
+  gradient: ({ node, inputs: [, indices], outputGradients: [dz], emit }) => [
+    emit('Gather', [dz, indices], { axis: intAttribute(node, 'axis', 0) }),
+  ],
+  body: (context) => [scatterRows(context)],
+  samples: [
+    {
+      name: 'codebook',
+      inputs: [spread([2, 3]), spreadOf('int32', [2, 3], 0, 4)],
+      attributes: { axis: 0, shape: [4] },
+    },
+    { name: 'rows', inputs: [spread([2, 2, 3]), int64([4, 0, 0, 4], [2, 2])], attributes: { axis: 0, shape: [5, 3] } },
+    { name: 'inner axis', inputs: [spread([2, 4, 2]), int64([2, 1, 2, 2])], attributes: { axis: 1, shape: [2, 3, 2] } },
+  ],
+})
+
+function dataShape(node: Node): number[] {
+  const shape = intsAttribute(node, 'shape')
+  if (!shape) throw nodeError(node, 'attribute-missing', 'the attribute shape is missing')
+  return shape
+}
+
+/** ScatterND with addition along axis 0; another axis is brought to the front first. */
+function scatterRows({ node, inputs: [dy, indices], shape, emit, literal }: EmitContext): string {
+  const target = dataShape(node)
+  const axis = intAttribute(node, 'axis', 0)
+  const rank = target.length
+  const count = elementCount(shape(indices!))
+  const order = [axis, ...range(0, rank).filter((each) => each !== axis)]
+  const rows = emit('Reshape', [indices, literal(int64([count, 1]))])
+  const wide = emit('Cast', [rows], { to: 7 })
+  const flat = emit('Reshape', [dy, literal(int64([...target.slice(0, axis), count, ...target.slice(axis + 1)]))])
+  const front = axis === 0 ? flat : emit('Transpose', [flat], { perm: order })
+  const empty = emit('Expand', [literal(0, dy!), literal(int64(order.map((each) => target[each])))])
+  const sums = emit('ScatterND', [empty, wide, front], { reduction: 'add' })
+  return axis === 0 ? sums : emit('Transpose', [sums], { perm: range(0, rank).map((each) => order.indexOf(each)) })
+}

@@ -1,0 +1,67 @@
+import { integersOf } from '../../tensor/elements.ts'
+import { int64, reshaped, elementCount } from '../../tensor/tensor.ts'
+import { nodeError, normalizeAxis, required } from '../families/axes.ts'
+import { takeAxes } from '../families/movement.ts'
+import { spread, spreadOf } from '../families/samples.ts'
+import { intAttribute } from '../model.ts'
+import { defineOperator, type ChannelTie } from '../operator.ts'
+
+export const gather = defineOperator({
+  type: 'Gather',
+  since: 13,
+  summary: 'Picks entries along `axis`: data [...a, d, ...b], indices [...i] -> [...a, ...i, ...b].',
+  infer: ({ node, inputs: [data, indices] }) => {
+    if (!data?.shape || !indices?.shape) return [data && { dtype: data.dtype }]
+    const axis = normalizeAxis(intAttribute(node, 'axis', 0), data.shape.length, node)
+    return [
+      { dtype: data.dtype, shape: [...data.shape.slice(0, axis), ...indices.shape, ...data.shape.slice(axis + 1)] },
+    ]
+  },
+  evaluate: (context) => {
+    const [data, indices] = [required(context, 0), required(context, 1)]
+    const axis = normalizeAxis(intAttribute(context.node, 'axis', 0), data.shape.length, context.node)
+    const size = data.shape[axis]
+    const table = integersOf(indices).map((index) => {
+      if (index < -size || index >= size)
+        throw nodeError(context.node, 'gather-index', `index ${index} is outside of an axis of size ${size}`)
+      return index < 0 ? index + size : index
+    })
+    const taken = takeAxes(
+      data,
+      data.shape.map((_, i) => (i === axis ? table : undefined)),
+    )
+    return [reshaped(taken, [...data.shape.slice(0, axis), ...indices.shape, ...data.shape.slice(axis + 1)])]
+  },
+  gradient: ({ node, inputs: [data, indices], outputGradients: [dy], emit, shape }) => {
+    const axis = normalizeAxis(intAttribute(node, 'axis', 0), shape(data!).length, node)
+    return [emit('espalier.GatherGrad', [dy, indices], { axis, shape: shape(data!) })]
+  },
+  coupling: ({ node, inputs: [data, indices] }) => {
+    const gathered = normalizeAxis(intAttribute(node, 'axis', 0), data!.shape.length, node)
+    const added = indices!.shape.length
+    const ties: ChannelTie[] = indices!.shape.map((_, axis) => ({
+      ports: [
+        { side: 'input', index: 1, axis },
+        { side: 'output', index: 0, axis: gathered + axis },
+      ],
+    }))
+    for (const axis of data!.shape.keys()) {
+      if (axis === gathered) continue
+      const target = axis < gathered ? axis : axis + added - 1
+      ties.push({
+        ports: [
+          { side: 'input', index: 0, axis },
+          { side: 'output', index: 0, axis: target },
+        ],
+      })
+    }
+    return ties
+  },
+  samples: [
+    { name: 'codebook', inputs: [spread([4]), spreadOf('int32', [2, 3], 0, 4)] },
+    { name: 'rows', inputs: [spread([5, 3]), int64([4, 0, 0, -1], [2, 2])] },
+    { name: 'scalar index', inputs: [spread([2, 3, 2]), int64([1], [])], attributes: { axis: 1 } },
+    { name: 'negative axis', inputs: [spread([2, 3]), int64([2, 1])], attributes: { axis: -1 } },
+    { name: 'no index', inputs: [spread([2, 3]), int64([], [elementCount([0])])] },
+  ],
+})
