@@ -1,3 +1,5 @@
+import { DataError } from '../errors.ts'
+import { createRandom } from '../tensor/random.ts'
 import type { Tensor } from '../tensor/tensor.ts'
 
 /** Some examples, ready to feed: inputs `[N, ...inputShape]` in float32, one label each. */
@@ -34,6 +36,35 @@ export function subset(dataset: Dataset, indices: ArrayLike<number>): Dataset {
   return {
     ...dataset,
     size: indices.length,
-    batch: (wanted) => dataset.batch(Array.from(wanted, (index) => indices[index])),
+    async batch(wanted) {
+      checkIndices(this, wanted)
+      return dataset.batch(Array.from(wanted, (index) => indices[index]))
+    },
+  }
+}
+
+/**
+ * Sets `held` randomly chosen examples aside: the first part has the others. Both keep the order of the data set,
+ * and the same seed gives the same parts.
+ */
+export function splitDataset(dataset: Dataset, held: number, seed: number): readonly [rest: Dataset, held: Dataset] {
+  const order = Uint32Array.from({ length: dataset.size }, (_, index) => index)
+  createRandom(seed).shuffle(order)
+  return [subset(dataset, order.slice(held).sort()), subset(dataset, order.slice(0, held).sort())]
+}
+
+/** @throws DataError when an index is not one of the data set's. */
+export function checkIndices(dataset: { readonly name: string; readonly size: number }, indices: ArrayLike<number>) {
+  for (let i = 0; i < indices.length; i++) {
+    const index = indices[i]
+    if (Number.isInteger(index) && index >= 0 && index < dataset.size) continue
+    const hint =
+      dataset.size > 0
+        ? `Ask for records 0 to ${dataset.size - 1}.`
+        : 'This part of the data is empty: set examples aside for it, as with ?test=0.2.'
+    throw new DataError('record-range', `there is no record ${index} among ${dataset.size}`, {
+      place: dataset.name,
+      hint,
+    })
   }
 }
