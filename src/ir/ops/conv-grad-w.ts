@@ -1,6 +1,7 @@
-import { fromNumbers, numbersOf } from '../../tensor/numbers.ts'
-import { convolutionAttributes, convolutionCost, convolutionWindows, noise } from '../conv-rules.ts'
-import { correlate } from '../convolution.ts'
+import { fromNumbers, toNumbers } from '../../tensor/elements.ts'
+import { convolutionAttributes, convolutionCost, convolutionWindows } from '../families/convolution-rules.ts'
+import { noise } from '../families/noise.ts'
+import { correlate } from '../families/convolution.ts'
 import { defineOperator } from '../operator.ts'
 import { resultShape } from '../windows.ts'
 
@@ -20,7 +21,7 @@ export const convGradW = defineOperator({
   evaluate: ({ node, inputs: [dy, x] }) => {
     const w = resultShape(node)
     const shapes = { x: x!.shape, w, y: dy!.shape }
-    const dw = correlate(numbersOf(dy!), numbersOf(x!), shapes, convolutionWindows(node, x!.shape, w))
+    const dw = correlate(toNumbers(dy!), toNumbers(x!), shapes, convolutionWindows(node, x!.shape, w))
     return [fromNumbers(dy!.dtype, w, dw)]
   },
   gradient: ({ node, inputs: [dy, x], outputGradients: [g], wants, shape, emit }) => {

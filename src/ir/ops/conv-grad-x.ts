@@ -1,6 +1,7 @@
-import { fromNumbers, numbersOf } from '../../tensor/numbers.ts'
-import { convolutionAttributes, convolutionCost, convolutionWindows, noise } from '../conv-rules.ts'
-import { convolveBack } from '../convolution.ts'
+import { fromNumbers, toNumbers } from '../../tensor/elements.ts'
+import { convolutionAttributes, convolutionCost, convolutionWindows } from '../families/convolution-rules.ts'
+import { noise } from '../families/noise.ts'
+import { convolveBack } from '../families/convolution.ts'
 import { defineOperator } from '../operator.ts'
 import { resultShape } from '../windows.ts'
 
@@ -20,7 +21,7 @@ export const convGradX = defineOperator({
   evaluate: ({ node, inputs: [dy, w] }) => {
     const x = resultShape(node)
     const shapes = { x, w: w!.shape, y: dy!.shape }
-    const dx = convolveBack(numbersOf(dy!), numbersOf(w!), shapes, convolutionWindows(node, x, w!.shape))
+    const dx = convolveBack(toNumbers(dy!), toNumbers(w!), shapes, convolutionWindows(node, x, w!.shape))
     return [fromNumbers(dy!.dtype, x, dx)]
   },
   gradient: ({ node, inputs: [dy, w], outputGradients: [g], wants, shape, emit }) => {

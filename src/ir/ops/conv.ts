@@ -1,4 +1,4 @@
-import { fromNumbers, numbersOf } from '../../tensor/numbers.ts'
+import { fromNumbers, toNumbers } from '../../tensor/elements.ts'
 import { int64 } from '../../tensor/tensor.ts'
 import {
   convolutionAttributes,
@@ -6,9 +6,9 @@ import {
   convolutionTies,
   convolutionWindows,
   inferConvolution,
-  noise,
-} from '../conv-rules.ts'
-import { convolve } from '../convolution.ts'
+} from '../families/convolution-rules.ts'
+import { noise } from '../families/noise.ts'
+import { convolve } from '../families/convolution.ts'
 import { intAttribute } from '../model.ts'
 import { defineOperator, type Sample } from '../operator.ts'
 
@@ -28,9 +28,9 @@ export const conv = defineOperator({
   evaluate: ({ node, inputs: [x, w, bias] }) => {
     const y = inferConvolution(node, x!, w!, x!.dtype).shape as number[]
     const shapes = { x: x!.shape, w: w!.shape, y }
-    const result = convolve(numbersOf(x!), numbersOf(w!), shapes, convolutionWindows(node, x!.shape, w!.shape))
+    const result = convolve(toNumbers(x!), toNumbers(w!), shapes, convolutionWindows(node, x!.shape, w!.shape))
     if (bias) {
-      const values = numbersOf(bias)
+      const values = toNumbers(bias)
       const plane = result.length / (y[0] * y[1]) || 1
       for (let i = 0; i < result.length; i++) result[i] += values[Math.floor(i / plane) % y[1]]
     }

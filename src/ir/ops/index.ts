@@ -4,6 +4,8 @@ import type { Operator } from '../operator.ts'
 import { add } from './add.ts'
 import { averagePoolGrad } from './average-pool-grad.ts'
 import { averagePool } from './average-pool.ts'
+import { batchNormGrad } from './batch-norm-grad.ts'
+import { batchNormTrain } from './batch-norm-train.ts'
 import { batchNormalization } from './batch-normalization.ts'
 import { cast } from './cast.ts'
 import { concat } from './concat.ts'
@@ -36,6 +38,8 @@ import { reluGrad } from './relu-grad.ts'
 import { relu } from './relu.ts'
 import { reshape } from './reshape.ts'
 import { shape } from './shape.ts'
+import { softmaxCrossEntropyGrad } from './softmax-cross-entropy-grad.ts'
+import { softmaxCrossEntropyLoss } from './softmax-cross-entropy-loss.ts'
 import { squeeze } from './squeeze.ts'
 import { sub } from './sub.ts'
 import { transpose } from './transpose.ts'
@@ -45,6 +49,8 @@ const records: readonly Operator[] = [
   add,
   averagePoolGrad,
   averagePool,
+  batchNormGrad,
+  batchNormTrain,
   batchNormalization,
   cast,
   concat,
@@ -77,6 +83,8 @@ const records: readonly Operator[] = [
   relu,
   reshape,
   shape,
+  softmaxCrossEntropyGrad,
+  softmaxCrossEntropyLoss,
   squeeze,
   sub,
   transpose,

@@ -2,8 +2,8 @@
  * The one bilinear form behind Conv, its two gradients and ConvTranspose:
  * y[n, m, o] = sum over c, k of x[n, g(m) + c, i(o, k)] * w[m, c, k]. Any two of the three give the third.
  */
-import { elementCount } from '../tensor/tensor.ts'
-import { listTaps, type Windows } from './windows.ts'
+import { elementCount } from '../../tensor/tensor.ts'
+import { listTaps, type Windows } from '../windows.ts'
 
 /** Sizes of a convolution, named from the side of the forward operator. */
 export interface ConvolutionShapes {

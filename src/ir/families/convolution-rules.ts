@@ -1,11 +1,9 @@
 /** The shape, cost and channel rules that all operators of the Conv family share. */
-import type { DType } from '../tensor/dtype.ts'
-import { createRandom } from '../tensor/random.ts'
-import { elementCount, float32, type Tensor } from '../tensor/tensor.ts'
+import type { DType } from '../../tensor/dtype.ts'
 import { convolutionMacs } from './convolution.ts'
-import { intAttribute, intsAttribute, type Dim, type Node, type TensorType } from './model.ts'
-import { memoryCost, type ChannelTie, type Cost, type CostContext } from './operator.ts'
-import { windowAttributes, windowCounts, windowError, windowsOf, type Windows } from './windows.ts'
+import { intAttribute, intsAttribute, type Dim, type Node, type TensorType } from '../model.ts'
+import { memoryCost, type ChannelTie, type Cost, type CostContext } from '../operator.ts'
+import { windowAttributes, windowCounts, windowError, windowsOf, type Windows } from '../windows.ts'
 
 /** The sizes of the kernel: from the weight's shape, or the attribute where the weight's is not static. */
 export function kernelOf(node: Node, weight: readonly Dim[] | undefined): number[] | undefined {
@@ -89,22 +87,4 @@ export function convolutionTies(
     },
     { ports: output(1) },
   ]
-}
-
-/** A float32 tensor of seeded normal numbers, for samples: no two equal, so that a maximum is unique. */
-export function noise(seed: number, shape: readonly number[]): Tensor<'float32'> {
-  const random = createRandom(seed)
-  return float32(
-    Float32Array.from({ length: elementCount(shape) }, () => random.normal()),
-    shape,
-  )
-}
-
-/** Positive numbers in [low, low + 1), for samples. */
-export function positiveNoise(seed: number, shape: readonly number[], low = 0.5): Tensor<'float32'> {
-  const random = createRandom(seed)
-  return float32(
-    Float32Array.from({ length: elementCount(shape) }, () => low + random.uniform()),
-    shape,
-  )
 }
