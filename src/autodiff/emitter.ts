@@ -3,7 +3,7 @@ import { toAttribute, type AttributeValue, type Draft } from '../ir/draft.ts'
 import { operatorKey, tensorAttribute, type Attribute, type Node, type TensorType } from '../ir/model.ts'
 import type { EmitContext } from '../ir/operator.ts'
 import { operators } from '../ir/ops/index.ts'
-import { fromNumbers } from '../tensor/numbers.ts'
+import { fromNumbers } from '../tensor/elements.ts'
 import { elementCount, int64, type Tensor } from '../tensor/tensor.ts'
 
 /** Writes typed nodes into a draft: what gradient rules, function bodies and lowering rules have in common. */
