@@ -1,0 +1,89 @@
+/** Which examples a step sees, in which form: pure functions of seed, epoch and step, so resuming needs no stored state. */
+import { DataError } from '../errors.ts'
+import type { Dataset } from '../datasets/dataset.ts'
+import { createRandom, type Random } from '../tensor/random.ts'
+import { createTensor, elementCount, type Tensor } from '../tensor/tensor.ts'
+import { augment } from './augmentation.ts'
+import type { DropoutMask } from './forward.ts'
+import type { TrainingSettings } from './settings.ts'
+
+/** The order of the examples in an epoch: a permutation of 0 … size − 1. */
+export function epochOrder(size: number, seed: number, epoch: number): Uint32Array {
+  const order = Uint32Array.from({ length: size }, (_, index) => index)
+  return createRandom(seed).fork(`epoch ${epoch} order`).shuffle(order)
+}
+
+export interface StepBatches {
+  /** `[steps, N, ...inputShape]`. */
+  readonly images: Tensor<'float32'>
+  /** `[steps, N]`. */
+  readonly labels: Tensor<'int32'>
+  /** One entry a mask, `[steps, ...shape]`. */
+  readonly masks: readonly Tensor<'bool'>[]
+}
+
+export interface BatchRequest {
+  readonly dataset: Dataset
+  readonly order: Uint32Array
+  readonly seed: number
+  readonly epoch: number
+  /** Position in the epoch of the first step's first example. */
+  readonly start: number
+  readonly steps: number
+  readonly batchSize: number
+  readonly augmentation: TrainingSettings['augmentation']
+  readonly masks: readonly DropoutMask[]
+}
+
+/**
+ * The examples of some consecutive steps, in one read.
+ * @throws DataError when the data set gives other than it promised: a wrong count or shape, or a label out of range.
+ */
+export async function readBatches(request: BatchRequest): Promise<StepBatches> {
+  const { dataset, order, start, steps, batchSize } = request
+  const count = steps * batchSize
+  const batch = await dataset.batch(order.subarray(start, start + count))
+  const shape = [steps, batchSize, ...dataset.inputShape]
+  if (batch.labels.length !== count || batch.inputs.data.length !== elementCount(shape))
+    throw new DataError('batch-size', `${count} examples were asked for, and others came`, { place: dataset.name })
+  const wrong = batch.labels.findIndex((label) => label < 0 || label >= dataset.classes)
+  if (wrong >= 0)
+    throw new DataError(
+      'label-range',
+      `example ${order[start + wrong]} has the label ${batch.labels[wrong]}, but there are ${dataset.classes} classes`,
+      { place: dataset.name },
+    )
+  const random = (purpose: string, example: number) =>
+    createRandom(request.seed).fork(`epoch ${request.epoch} ${purpose} ${example}`)
+  let images = batch.inputs
+  if (request.augmentation !== 'none') {
+    // A stream for each step, so that results do not depend on how many steps a run takes.
+    const flat = createTensor('float32', [count, ...dataset.inputShape], images.data)
+    const size = elementCount(dataset.inputShape) * batchSize
+    const result = new Float32Array(flat.data.length)
+    for (let step = 0; step < steps; step++) {
+      const data = flat.data.subarray(step * size, (step + 1) * size)
+      const one = createTensor('float32', [batchSize, ...dataset.inputShape], data)
+      result.set(augment(one, request.augmentation, random('augmentation', start + step * batchSize)).data, step * size)
+    }
+    images = createTensor('float32', shape, result)
+  }
+  return {
+    images: createTensor('float32', shape, images.data),
+    labels: createTensor('int32', [steps, batchSize], batch.labels),
+    masks: request.masks.map((mask, index) =>
+      drawMask(mask, steps, (step) => random(`dropout ${index}`, start + step * batchSize)),
+    ),
+  }
+}
+
+function drawMask({ shape, keep }: DropoutMask, steps: number, random: (step: number) => Random): Tensor<'bool'> {
+  const size = elementCount(shape)
+  const data = new Uint8Array(steps * size)
+  const limit = keep * 2 ** 32
+  for (let step = 0; step < steps; step++) {
+    const stream = random(step)
+    for (let i = 0; i < size; i++) data[step * size + i] = stream.bits() < limit ? 1 : 0
+  }
+  return createTensor('bool', [steps, ...shape], data)
+}

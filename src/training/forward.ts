@@ -1,0 +1,132 @@
+/** Turns the graph of an inference model into the forward part of a training step. */
+import { UnsupportedError } from '../errors.ts'
+import { createDraft, float, type Draft } from '../ir/draft.ts'
+import { ESPALIER_DOMAIN, floatAttribute, intAttribute, type Model, type Node } from '../ir/model.ts'
+import { inferShapes } from '../ir/shapes.ts'
+import { toFloat32 } from '../tensor/half.ts'
+import { float32, type Tensor } from '../tensor/tensor.ts'
+
+/** Running statistics of a batch normalization: an initializer, and the value that replaces it after the step. */
+export interface RunningStatistic {
+  readonly initializer: string
+  readonly next: string
+}
+
+/** A graph input that the trainer fills with random bits: true where an element is kept. */
+export interface DropoutMask {
+  readonly input: string
+  readonly shape: readonly number[]
+  /** Probability that an element is kept. */
+  readonly keep: number
+}
+
+export interface TrainingForward {
+  readonly draft: Draft
+  readonly statistics: readonly RunningStatistic[]
+  readonly masks: readonly DropoutMask[]
+}
+
+/**
+ * Rewrites what behaves differently in training, in a draft of `model`, whose sizes must be static. Batch normalization
+ * uses the statistics of the batch and moves the running ones towards them (momentum as in the node, biased variance,
+ * as ONNX defines it). Dropout multiplies with a mask that comes in as a graph input, scaled by 1 / keep.
+ * @param frozenStatistics leaves batch normalization in its inference form.
+ */
+export function trainingForward(model: Model, frozenStatistics = false): TrainingForward {
+  const draft = createDraft(model)
+  const types = inferShapes(model)
+  const statistics = new Map<string, string>()
+  const masks: DropoutMask[] = []
+  const nodes = draft.nodes.splice(0)
+  for (const node of nodes) {
+    if (node.domain === '' && node.op === 'BatchNormalization' && !frozenStatistics) normalize(draft, node, statistics)
+    else if (node.domain === '' && node.op === 'Dropout') drop(draft, node, types.get(node.inputs[0])?.shape, masks)
+    else draft.nodes.push(node)
+  }
+  return {
+    draft,
+    statistics: [...statistics].map(([initializer, next]) => ({ initializer, next })),
+    masks,
+  }
+}
+
+function normalize(draft: Draft, node: Node, statistics: Map<string, string>): void {
+  const [x, scale, shift, mean, variance] = node.inputs
+  // Statistics that something computes are no state; such a node keeps its meaning of inference.
+  if (!draft.initializers.has(mean) || !draft.initializers.has(variance)) {
+    draft.nodes.push(node)
+    return
+  }
+  const momentum = floatAttribute(node, 'momentum', 0.9)
+  const outputs = [node.outputs[0], draft.fresh(`${mean}.batch`), draft.fresh(`${variance}.batch`)]
+  draft.nodes.push({
+    name: node.name,
+    op: 'BatchNormTrain',
+    domain: ESPALIER_DOMAIN,
+    inputs: [x, scale, shift],
+    outputs,
+    attributes: { epsilon: float(floatAttribute(node, 'epsilon', 1e-5)) },
+  })
+  const kept = draft.constant('momentum', float32([momentum], []))
+  const taken = draft.constant('momentum', float32([1 - momentum], []))
+  for (const [initializer, batch] of [
+    [mean, outputs[1]],
+    [variance, outputs[2]],
+  ]) {
+    const current = statistics.get(initializer) ?? initializer
+    const next = draft.add('Add', [draft.add('Mul', [current, kept]), draft.add('Mul', [batch, taken])])
+    statistics.set(initializer, next)
+  }
+}
+
+function drop(draft: Draft, node: Node, shape: readonly unknown[] | undefined, masks: DropoutMask[]): void {
+  const ratio = dropRatio(draft, node)
+  if (ratio === 0) {
+    draft.nodes.push({ ...node, op: 'Identity', inputs: [node.inputs[0]], outputs: [node.outputs[0]], attributes: {} })
+    return
+  }
+  if (!shape?.every((size) => typeof size === 'number'))
+    throw new UnsupportedError('dropout-shape', `the shape of the values that '${node.name}' drops cannot be told`, {
+      place: node.name,
+      hint: 'An operator in front of it has no shape rule.',
+    })
+  const input = draft.input(draft.fresh(`${node.name || 'dropout'}.mask`), 'bool', shape as number[])
+  masks.push({ input, shape: shape as number[], keep: 1 - ratio })
+  const kept = draft.add('Cast', [input], { to: 1 })
+  const scaled = draft.add('Mul', [kept, draft.constant('dropout.scale', float32([1 / (1 - ratio)], []))])
+  draft.nodes.push({ ...node, op: 'Mul', inputs: [node.inputs[0], scaled], outputs: [node.outputs[0]], attributes: {} })
+}
+
+function dropRatio(draft: Draft, node: Node): number {
+  const name = node.inputs[1]
+  if (!name) return 0.5
+  const tensor: Tensor | undefined = draft.initializers.get(name) ?? constantNode(draft, name)
+  if (!tensor)
+    throw new UnsupportedError('dropout-ratio', `the ratio of '${node.name}' is not a constant`, { place: node.name })
+  return toFloat32(tensor)[0]
+}
+
+function constantNode(draft: Draft, value: string): Tensor | undefined {
+  const attribute = draft.nodes.find((node) => node.op === 'Constant' && node.outputs[0] === value)?.attributes.value
+  return attribute?.kind === 'tensor' ? attribute.value : undefined
+}
+
+/**
+ * The value whose softmax the model's output is, or that output itself: follows `output` back through Softmax and
+ * LogSoftmax over the classes and through what only changes its shape.
+ */
+export function logitsOf(
+  model: Model,
+  output: string,
+): { value: string; form: 'logits' | 'probabilities' | 'log-probabilities' } {
+  const producers = new Map(model.graph.nodes.flatMap((node) => node.outputs.map((name) => [name, node] as const)))
+  let node = producers.get(output)
+  while (node?.domain === '' && ['Identity', 'Flatten', 'Reshape', 'Squeeze', 'Cast'].includes(node.op))
+    node = producers.get(node.inputs[0])
+  if (node?.domain !== '' || (node.op !== 'Softmax' && node.op !== 'LogSoftmax'))
+    return { value: output, form: 'logits' }
+  // Over the spatial axes of a map, a softmax is no classifier's.
+  const axis = intAttribute(node, 'axis', -1)
+  if (axis !== 1 && axis !== -1) return { value: output, form: 'logits' }
+  return { value: node.inputs[0], form: node.op === 'Softmax' ? 'probabilities' : 'log-probabilities' }
+}

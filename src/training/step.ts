@@ -1,0 +1,330 @@
+/**
+ * The training step as one ONNX graph: parameters, optimizer state, a batch and a learning rate go in; loss, the number
+ * of right answers, and new parameters and state come out.
+ */
+import { differentiate } from '../autodiff/gradient.ts'
+import { lower } from '../autodiff/lower.ts'
+import { ModelError, nearestName, UnsupportedError, UsageError } from '../errors.ts'
+import { createDraft, type Draft } from '../ir/draft.ts'
+import type { Model, ValueInfo } from '../ir/model.ts'
+import { inferShapes, rebatch } from '../ir/shapes.ts'
+import { elementCount, float32, int64, zeros, type Tensor } from '../tensor/tensor.ts'
+import { logitsOf, trainingForward, type DropoutMask } from './forward.ts'
+import { losses } from './losses/index.ts'
+import { optimizers } from './optimizers/index.ts'
+import type { TrainingSettings } from './settings.ts'
+
+/** Something that a step replaces: a parameter, a slot of the optimizer, or a running statistic. */
+export interface StepState {
+  /** Of a parameter or statistic, the initializer's own name. */
+  readonly name: string
+  readonly initial: Tensor
+  /** The graph input and output that hold the value before and after the step. */
+  readonly input: string
+  readonly output: string
+  /** Whether it belongs to the model, and not to the optimizer. */
+  readonly ofModel: boolean
+}
+
+/** Names of the graph inputs of a step, apart from the state. */
+export interface StepInputs {
+  readonly images: string
+  /** Shape of `images`, whose first axis is the batch. */
+  readonly imageShape: readonly number[]
+  /** int32, `[N]`. */
+  readonly labels: string
+  /** float32 scalar. */
+  readonly learningRate: string
+  /** Number of the update, from 1, a float32 scalar; absent where the optimizer does not ask. */
+  readonly step?: string
+  /** Logits of the teacher, `[N, classes]`. */
+  readonly teacher?: string
+  readonly masks: readonly DropoutMask[]
+}
+
+export interface TrainingStep {
+  /** Contains only standard operators. */
+  readonly model: Model
+  readonly batchSize: number
+  /** Number of outputs that the loss looks at. */
+  readonly classes: number
+  readonly state: readonly StepState[]
+  readonly inputs: StepInputs
+  /** Scalars: the mean loss of the batch, penalties included, and the number of examples classified rightly. */
+  readonly outputs: { readonly loss: string; readonly correct: string }
+}
+
+/** Values that a penalty can be built from. Parameters go by the names of their initializers. */
+export interface PenaltyNames {
+  readonly logits: string
+  readonly labels: string
+  readonly parameters: readonly string[]
+}
+
+/** A further term of the loss: appends nodes and returns a float32 scalar, which is added to the loss. */
+export type Penalty = (draft: Draft, names: PenaltyNames) => string
+
+/**
+ * Post-processing of a parameter after each update, such as clipping: appends nodes that read `value` and returns the
+ * value that takes its place; `value` itself where the parameter is to be left alone.
+ */
+export type Constraint = (draft: Draft, parameter: string, value: string) => string
+
+export interface StepOptions {
+  readonly batchSize: number
+  readonly parameters: readonly string[]
+  readonly settings: Pick<TrainingSettings, 'optimizer' | 'momentum' | 'nesterov' | 'weightDecay' | 'loss'>
+  /** Share of the teacher's divergence in the loss, and the softmax temperature of both. */
+  readonly teacher?: { readonly weight: number; readonly temperature: number }
+  readonly penalties?: readonly Penalty[]
+  readonly constraint?: Constraint
+  /** The output of the model that is trained; default: the first. */
+  readonly output?: string
+  /** Leaves batch normalization in its inference form. */
+  readonly frozenStatistics?: boolean
+  readonly threads?: number
+}
+
+/**
+ * Builds the step for one batch size.
+ * @throws UsageError when a parameter is no float32 initializer of the model.
+ * @throws UnsupportedError when the model cannot be differentiated, naming the node.
+ */
+export function buildStep(model: Model, options: StepOptions): TrainingStep {
+  const { batchSize, parameters, settings } = options
+  checkParameters(model, parameters)
+  const forward = buildForward(model, options)
+  const { model: differentiated, gradients } = differentiate(forward.model, { loss: forward.loss, parameters })
+  const draft = createDraft(differentiated)
+  const literal = literals(draft)
+
+  const optimizer = optimizers[settings.optimizer]
+  const learningRate = draft.input(draft.fresh('learning_rate'), 'float32', [])
+  const step = optimizer.prepare ? draft.input(draft.fresh('step'), 'float32', []) : undefined
+  const shared = step === undefined ? {} : optimizer.prepare!({ draft, settings, literal, step })
+
+  const state: StepState[] = []
+  const states = (name: string, initial: Tensor, input: string, next: string, ofModel: boolean) => {
+    // A graph output must not be an input at the same time, and names of outputs must differ.
+    const output = draft.add('Identity', [next], {}, { outputs: [draft.fresh(`${name}.next`)] })
+    state.push({ name, initial, input, output, ofModel })
+  }
+  for (const parameter of parameters) {
+    const initial = model.graph.initializers.get(parameter)!
+    const slots = optimizer.slots(settings).map((slot) => {
+      const name = draft.fresh(`${parameter}.${slot}`)
+      return draft.input(name, 'float32', initial.shape)
+    })
+    const gradient = decayed(draft, parameter, gradients.get(parameter)!, initial, settings.weightDecay, literal)
+    const next = optimizer.update({ draft, parameter, gradient, slots, learningRate, shared, settings, literal })
+    const constrained = options.constraint?.(draft, parameter, next.parameter) ?? next.parameter
+    states(parameter, initial, parameter, constrained, true)
+    slots.forEach((slot, i) => states(slot, zeros('float32', initial.shape), slot, next.slots[i], false))
+  }
+  for (const { initializer, next } of forward.statistics)
+    states(initializer, model.graph.initializers.get(initializer)!, initializer, next, true)
+
+  for (const { name, initial, ofModel } of state) {
+    if (!ofModel) continue
+    draft.initializers.delete(name)
+    draft.input(name, initial.dtype, initial.shape)
+  }
+  draft.outputs.length = 0
+  draft.output(forward.loss, 'float32', [])
+  draft.output(forward.correct, 'float32', [])
+  for (const { output, initial } of state) draft.output(output, initial.dtype, initial.shape)
+
+  return {
+    model: lower(draft.finish(), { backend: 'cpu', threads: options.threads ?? 1 }),
+    batchSize,
+    classes: forward.classes,
+    state,
+    inputs: {
+      images: forward.images,
+      imageShape: forward.imageShape,
+      labels: forward.labels,
+      learningRate,
+      ...(step === undefined ? {} : { step }),
+      ...(forward.teacher === undefined ? {} : { teacher: forward.teacher }),
+      masks: forward.masks,
+    },
+    outputs: { loss: forward.loss, correct: forward.correct },
+  }
+}
+
+function checkParameters(model: Model, parameters: readonly string[]): void {
+  if (parameters.length === 0)
+    throw new UsageError('no-parameters', 'there is nothing to train: the model has no float parameters', {
+      hint: 'Name the initializers that are to be trained.',
+    })
+  for (const name of parameters) {
+    const tensor = model.graph.initializers.get(name)
+    if (!tensor) {
+      const nearest = nearestName(name, model.graph.initializers.keys())
+      throw new UsageError('unknown-parameter', `the model has no initializer '${name}'`, {
+        place: name,
+        ...(nearest === undefined ? {} : { hint: `Did you mean '${nearest}'?` }),
+      })
+    }
+    if (tensor.dtype !== 'float32')
+      throw new UsageError(
+        'parameter-type',
+        `the parameter '${name}' is ${tensor.dtype}; only float32 can be trained`,
+        {
+          place: name,
+          hint: 'Convert the model to float32 first (toFloat32Model).',
+        },
+      )
+  }
+}
+
+interface Forward {
+  readonly model: Model
+  readonly loss: string
+  readonly correct: string
+  readonly classes: number
+  readonly images: string
+  readonly imageShape: readonly number[]
+  readonly labels: string
+  readonly teacher?: string
+  readonly statistics: readonly { readonly initializer: string; readonly next: string }[]
+  readonly masks: readonly DropoutMask[]
+}
+
+/** The forward part in training mode, with loss and number of right answers at its end. */
+function buildForward(model: Model, options: StepOptions): Forward {
+  const { batchSize, settings } = options
+  const concrete = rebatch(model, batchSize)
+  const images = concrete.graph.inputs.filter(({ name }) => !concrete.graph.initializers.has(name))
+  if (images.length !== 1)
+    throw new UnsupportedError('training-inputs', `the model has ${images.length} inputs; one can be trained with`, {
+      place: images.map(({ name }) => name).join(', '),
+    })
+  const output = options.output ?? concrete.graph.outputs[0]?.name
+  if (output === undefined || !concrete.graph.outputs.some(({ name }) => name === output))
+    throw new UsageError('unknown-output', `the model has no output '${output ?? ''}'`, {
+      place: output ?? '',
+      hint: `Its outputs are ${concrete.graph.outputs.map(({ name }) => `'${name}'`).join(', ')}.`,
+    })
+  const { draft, statistics, masks } = trainingForward(concrete, options.frozenStatistics)
+  const literal = literals(draft)
+  const list = (values: readonly number[]) => draft.constant('axes', int64(values))
+
+  const { value } = logitsOf(concrete, output)
+  const types = inferShapes(concrete)
+  const classes = classesOf(types.get(value)?.shape, batchSize, value)
+  const flat = types.get(value)!.shape!.length === 2
+  const logits = flat ? value : draft.add('Reshape', [value, list([batchSize, classes])])
+
+  const labels = draft.input(draft.fresh('labels'), 'int32', [batchSize])
+  const wide = draft.add('Cast', [labels], { to: 7 })
+  const range = draft.constant(
+    'classes',
+    int64(
+      Array.from({ length: classes }, (_, k) => k),
+      [1, classes],
+    ),
+  )
+  const targets = draft.add('Cast', [draft.add('Equal', [draft.add('Unsqueeze', [wide, list([1])]), range])], { to: 1 })
+
+  const needsTeacher = losses[settings.loss].needsTeacher
+  if (needsTeacher && !options.teacher)
+    throw new UsageError('no-teacher', `the loss '${settings.loss}' compares with a teacher, and there is none`, {
+      place: 'loss',
+      hint: 'Give a teacher model, or choose cross-entropy.',
+    })
+  const teacher = needsTeacher ? draft.input(draft.fresh('teacher'), 'float32', [batchSize, classes]) : undefined
+  const context = {
+    draft,
+    logits,
+    targets,
+    temperature: options.teacher?.temperature ?? 1,
+    literal,
+    list,
+    ...(teacher === undefined ? {} : { teacher }),
+  }
+  const mean = (values: string) => draft.add('ReduceMean', [values, list([0])], { keepdims: 0 })
+  let loss = mean(losses[settings.loss].build(context))
+  const weight = options.teacher?.weight ?? 1
+  if (needsTeacher && weight < 1) {
+    const hard = draft.add('Mul', [mean(losses['cross-entropy'].build(context)), literal(1 - weight)])
+    loss = draft.add('Add', [draft.add('Mul', [loss, literal(weight)]), hard])
+  }
+  for (const penalty of options.penalties ?? [])
+    loss = draft.add('Add', [loss, penalty(draft, { logits, labels, parameters: options.parameters })])
+
+  const answers = draft.add('ArgMax', [logits], { axis: 1, keepdims: 0 })
+  const right = draft.add('Cast', [draft.add('Equal', [answers, wide])], { to: 1 })
+  const correct = draft.add('ReduceSum', [right, list([0])], { keepdims: 0 })
+
+  draft.outputs.length = 0
+  for (const name of [loss, correct, ...statistics.map(({ next }) => next)]) draft.output(name)
+  return {
+    model: draft.finish({ keepUnused: true }),
+    loss,
+    correct,
+    classes,
+    images: images[0].name,
+    imageShape: staticShape(images[0], batchSize),
+    labels,
+    statistics,
+    masks,
+    ...(teacher === undefined ? {} : { teacher }),
+  }
+}
+
+function staticShape({ name, type }: ValueInfo, batchSize: number): readonly number[] {
+  if (type?.dtype !== 'float32')
+    throw new UnsupportedError('input-type', `the input '${name}' is ${type?.dtype ?? 'of unknown type'}`, {
+      place: name,
+      hint: 'Convert the model to float32 first (toFloat32Model).',
+    })
+  const shape = type.shape
+  if (!shape?.every((size) => typeof size === 'number') || shape[0] !== batchSize)
+    throw new UnsupportedError('input-shape', `the input '${name}' is [${shape?.join(', ') ?? 'unknown'}]`, {
+      place: name,
+      hint: 'Its first axis must be the batch, and all others must have a size (bindDimensions).',
+    })
+  return shape as readonly number[]
+}
+
+function classesOf(shape: readonly unknown[] | undefined, batchSize: number, value: string): number {
+  if (!shape?.every((size) => typeof size === 'number'))
+    throw new UnsupportedError('logits-shape', `the shape of the output '${value}' cannot be told`, {
+      place: value,
+      hint: 'An operator in front of it has no shape rule.',
+    })
+  const count = elementCount(shape as number[])
+  if (shape[0] !== batchSize)
+    throw new ModelError(
+      'logits-shape',
+      `the output '${value}' has shape [${shape.join(', ')}] for ${batchSize} examples`,
+      {
+        place: value,
+      },
+    )
+  return count / batchSize
+}
+
+/** L2 penalty: the gradient of weightDecay / 2 · ‖w‖², on parameters of two or more axes only. */
+function decayed(
+  draft: Draft,
+  parameter: string,
+  gradient: string,
+  { shape }: Tensor,
+  weightDecay: number,
+  literal: (value: number) => string,
+): string {
+  if (weightDecay === 0 || shape.length < 2) return gradient
+  return draft.add('Add', [gradient, draft.add('Mul', [parameter, literal(weightDecay)])])
+}
+
+/** Float32 scalar constants, one of each value. */
+function literals(draft: Draft): (value: number) => string {
+  const known = new Map<number, string>()
+  return (value) => {
+    const name = known.get(value) ?? draft.constant('literal', float32([value], []))
+    known.set(value, name)
+    return name
+  }
+}

@@ -1,0 +1,316 @@
+/** Trains a model: the loop over epochs and steps around the step graph. */
+import type { Dataset } from '../datasets/dataset.ts'
+import type { Engine } from '../engines/engine.ts'
+import { DataError, UsageError } from '../errors.ts'
+import type { Model } from '../ir/model.ts'
+import type { ProgressListener } from '../progress.ts'
+import type { Tensor } from '../tensor/tensor.ts'
+import { epochOrder, readBatches, type StepBatches } from './batches.ts'
+import { crc32, readCheckpoint, writeCheckpoint, type Checkpoint, type CheckpointStore } from './checkpoint.ts'
+import { createLossWatch, diverged } from './divergence.ts'
+import { aborted, evaluateWith } from './evaluate.ts'
+import { isBetter, type EpochRecord } from './history.ts'
+import { losses } from './losses/index.ts'
+import { trainableParameters } from './parameters.ts'
+import { chunkAfter, planTraining, type Chunk, type TrainingPlan } from './plan.ts'
+import { createPredictor } from './predictor.ts'
+import { createReporter } from './reporter.ts'
+import { createStepRunner } from './runner.ts'
+import { learningRateAt } from './schedules.ts'
+import type { TrainingSettings } from './settings.ts'
+import { buildStep, type Constraint, type Penalty, type TrainingStep } from './step.ts'
+import { createTeacher, type TeacherOptions } from './teacher.ts'
+import { batchElements, chooseStepsPerRun, estimateStepMs } from './work.ts'
+
+export interface TrainOptions {
+  readonly data: Dataset
+  /** Examples for choices: measured after each epoch. */
+  readonly validation?: Dataset
+  readonly settings: TrainingSettings
+  /** Names of the float32 initializers that are trained; default `trainableParameters(model)`. */
+  readonly parameters?: readonly string[]
+  readonly engine: Engine
+  /** Of the order of the examples, augmentation and dropout. */
+  readonly seed: number
+  readonly signal?: AbortSignal
+  readonly progress?: ProgressListener
+  /** What progress events call the work; default 'train'. */
+  readonly task?: string
+  /** Where to keep what a killed run needs to go on, and how often to write it; default every 60 seconds. */
+  readonly checkpoint?: { readonly store: CheckpointStore; readonly everySeconds?: number }
+  /** A model whose outputs the loss 'kullback-leibler' follows. */
+  readonly teacher?: TeacherOptions
+  /** Further terms of the loss. */
+  readonly penalties?: readonly Penalty[]
+  /** Post-processing of parameters after each update. */
+  readonly constraint?: Constraint
+  /** The output that is trained; default: the first. */
+  readonly output?: string
+  /** Leaves batch normalization in its inference form, with the statistics that the model has. */
+  readonly frozenStatistics?: boolean
+  /** Steps in one run of the engine; default: what keeps a run short. Results agree to rounding. */
+  readonly stepsPerRun?: number
+  /** Threads of the engine; default: one for steps under 20 ms, the engine's choice otherwise. */
+  readonly threads?: number
+}
+
+export interface TrainResult {
+  /** The same graph with new initializers. */
+  readonly model: Model
+  readonly history: readonly EpochRecord[]
+  /** Updates made, those before a resumption included. */
+  readonly steps: number
+  /** The epoch whose parameters the model has; the last one unless `patience` is set. */
+  readonly epoch: number
+}
+
+/**
+ * Trains a classifier and returns it with new parameters and running statistics; the graph stays the same. With
+ * `patience` and validation data the result is the epoch with the best validation accuracy (the lowest loss among
+ * equals), otherwise the last. The same seed, engine and number of threads give the same bits, also when a run was
+ * killed and went on from a checkpoint. A checkpoint of a finished run gives its result again at once; the caller
+ * deletes it.
+ * @throws UsageError `aborted` when `signal` says so (after writing a checkpoint), `training-diverged` when the loss
+ * explodes, `checkpoint-mismatch` when the checkpoint belongs to another run.
+ */
+export async function train(model: Model, options: TrainOptions): Promise<TrainResult> {
+  const { data, validation, settings, engine, signal } = options
+  if (data.size === 0) throw new DataError('no-examples', 'there are no examples to train on', { place: data.name })
+  if (settings.patience !== undefined && !validation)
+    throw new UsageError('no-validation', 'stopping early needs validation data', { place: 'patience' })
+  const parameters = options.parameters ?? trainableParameters(model)
+  const batchSize = Math.min(settings.batchSize, data.size)
+  const stepMs = estimateStepMs(model, batchSize)
+  const perRun = options.stepsPerRun ?? chooseStepsPerRun(stepMs, batchElements(data.inputShape, batchSize))
+  const plan = planTraining(data.size, settings, perRun)
+  const threads = options.threads ?? (stepMs < 20 ? 1 : undefined)
+
+  const build = (size: number) =>
+    buildStep(model, { ...options, parameters, batchSize: size, ...(threads ? { threads } : {}) })
+  const first = build(plan.batchSize)
+  checkFit(first, data)
+  const fingerprint = options.checkpoint ? fingerprintOf(first, options, parameters) : ''
+  const resumed = await readResumption(options, fingerprint, first)
+
+  const runner = createStepRunner({
+    engine,
+    batchSize: plan.batchSize,
+    stepsPerRun: perRun,
+    build: (size) => (size === plan.batchSize ? first : build(size)),
+    ...(threads === undefined ? {} : { threads }),
+  })
+  const modelState = first.state.filter(({ ofModel }) => ofModel).map(({ name }) => name)
+  const predictor =
+    validation && (await createPredictor(model, validation.inputShape, engine, { ...options, promoted: modelState }))
+  const teacher = options.teacher && (await createTeacher(options.teacher, data, engine))
+  const watch = createLossWatch(
+    losses[settings.loss].chance(first.classes, options.teacher?.temperature ?? 1),
+    resumed?.position,
+  )
+
+  let state: ReadonlyMap<string, Tensor> =
+    resumed?.state ?? new Map(first.state.map(({ name, initial }) => [name, initial]))
+  const history: EpochRecord[] = [...(resumed?.history ?? [])]
+  let best = resumed?.best
+  let steps = resumed?.position.steps ?? 0
+  let finished = resumed?.position.finished ?? false
+  let lossSum = resumed?.position.lossSum ?? 0
+  let correct = resumed?.position.correct ?? 0
+  let examples = resumed?.position.examples ?? 0
+  const report = createReporter(options.progress, options.task ?? 'train', plan, steps)
+
+  const save = async () => {
+    if (!options.checkpoint || steps === 0) return
+    const position = { steps, examples, lossSum, correct, finished, ...watch.trend() }
+    await options.checkpoint.store.write(
+      writeCheckpoint({ fingerprint, position, history, state, ...(best ? { best } : {}) }),
+    )
+  }
+  const ofModel = (all: ReadonlyMap<string, Tensor>) => new Map(modelState.map((name) => [name, all.get(name)!]))
+
+  const finishEpoch = async (learningRate: number) => {
+    const record: EpochRecord = {
+      epoch: Math.ceil(steps / plan.stepsPerEpoch),
+      loss: lossSum / examples,
+      accuracy: correct / examples,
+      learningRate,
+    }
+    lossSum = correct = examples = 0
+    if (!predictor || !validation) {
+      history.push(record)
+    } else {
+      const { loss, accuracy } = await evaluateWith(
+        predictor,
+        validation,
+        signal ? { signal } : {},
+        Object.fromEntries(ofModel(state)),
+      )
+      history.push({ ...record, validation: { loss, accuracy } })
+      if (settings.patience !== undefined) {
+        const previous = best && history.find(({ epoch }) => epoch === best!.epoch)?.validation
+        if (!previous || isBetter({ loss, accuracy }, previous)) best = { epoch: record.epoch, state: ofModel(state) }
+        finished = record.epoch - best!.epoch >= settings.patience
+      }
+    }
+    finished ||= steps >= plan.totalSteps
+    report.epoch(history.at(-1)!)
+  }
+
+  const reader = createReader(plan, options, first)
+  let saved = performance.now()
+  try {
+    while (!finished) {
+      if (signal?.aborted) {
+        await save()
+        throw aborted('training')
+      }
+      const chunk = chunkAfter(plan, steps)!
+      const batches = await reader.take(chunk)
+      const teacherLogits = await teacher?.logits(batches.images)
+      const learningRates = Array.from({ length: chunk.steps }, (_, i) =>
+        learningRateAt(settings, (steps + i) / plan.totalSteps),
+      )
+      const results = await runner.run(
+        {
+          batches,
+          batchSize: chunk.batchSize,
+          learningRates,
+          before: steps,
+          ...(teacherLogits ? { teacher: teacherLogits } : {}),
+        },
+        state,
+      )
+      for (let i = 0; i < chunk.steps; i++) {
+        watch.observe(results.losses[i], steps + i + 1, learningRates[i])
+        lossSum += results.losses[i] * chunk.batchSize
+        correct += results.correct[i]
+      }
+      state = results.state
+      steps += chunk.steps
+      examples += chunk.steps * chunk.batchSize
+      report.steps(steps, chunk.steps * chunk.batchSize, { loss: lossSum / examples, accuracy: correct / examples })
+      // Lets signals and timers in: an engine may compute without ever giving the thread back.
+      await new Promise((resolve) => setTimeout(resolve, 0))
+      const epochEnds = examples === plan.examples || steps === plan.totalSteps
+      if (epochEnds) await finishEpoch(learningRates.at(-1)!)
+      if (finished) checkFinite(state, steps, learningRates.at(-1)!)
+      if (finished || performance.now() - saved > 1000 * (options.checkpoint?.everySeconds ?? 60)) {
+        await save()
+        saved = performance.now()
+      }
+    }
+  } finally {
+    reader.close()
+    await runner.close()
+    await predictor?.close()
+    await teacher?.close()
+  }
+  const result = best?.state ?? ofModel(state)
+  const initializers = new Map(
+    [...model.graph.initializers].map(([name, tensor]) => [name, result.get(name) ?? tensor]),
+  )
+  return {
+    model: { ...model, graph: { ...model.graph, initializers } },
+    history,
+    steps,
+    epoch: best?.epoch ?? history.at(-1)!.epoch,
+  }
+}
+
+/** Reads ahead: while the engine computes, the next examples are on their way. */
+function createReader(plan: TrainingPlan, options: TrainOptions, step: TrainingStep) {
+  let order: { epoch: number; indices: Uint32Array } | undefined
+  let ahead: { before: number; batches: Promise<StepBatches> } | undefined
+  const read = (chunk: Chunk) => {
+    if (order?.epoch !== chunk.epoch)
+      order = { epoch: chunk.epoch, indices: epochOrder(plan.examples, options.seed, chunk.epoch) }
+    // The masks of a partial batch are those of the full one, cut to size: all have the batch as first axis.
+    const masks = step.inputs.masks.map((mask) => ({ ...mask, shape: [chunk.batchSize, ...mask.shape.slice(1)] }))
+    return readBatches({
+      ...chunk,
+      dataset: options.data,
+      order: order.indices,
+      seed: options.seed,
+      augmentation: options.settings.augmentation,
+      masks,
+    })
+  }
+  const readAhead = (chunk: Chunk | undefined) => {
+    ahead = chunk && { before: chunk.before, batches: read(chunk) }
+    // Whoever takes it sees the error; when nobody does, it is of no interest.
+    ahead?.batches.catch(() => {})
+  }
+  return {
+    async take(chunk: Chunk): Promise<StepBatches> {
+      if (ahead?.before !== chunk.before) readAhead(chunk)
+      const batches = await ahead!.batches
+      readAhead(chunkAfter(plan, chunk.before + chunk.steps))
+      return batches
+    },
+    close() {
+      ahead = undefined
+    },
+  }
+}
+
+function checkFit(step: TrainingStep, data: Dataset): void {
+  const size = batchElements(data.inputShape, step.batchSize)
+  const { imageShape } = step.inputs
+  if (batchElements(imageShape, 1) !== size)
+    throw new UsageError(
+      'input-shape',
+      `the model takes [${imageShape.slice(1).join(', ')}], but examples are [${data.inputShape.join(', ')}]`,
+      { place: data.name, hint: 'Choose the data, or its preprocessing, that the model was made for.' },
+    )
+  if (step.classes < data.classes)
+    throw new UsageError('class-count', `the model has ${step.classes} outputs, but the data ${data.classes} classes`, {
+      place: data.name,
+      hint: 'Choose the data that the model was made for, or name the output that holds the classes.',
+    })
+}
+
+function checkFinite(state: ReadonlyMap<string, Tensor>, step: number, learningRate: number): void {
+  for (const [name, { data }] of state)
+    if (!(data as Float32Array).every(Number.isFinite)) throw diverged(step, learningRate, `'${name}' is not finite`)
+}
+
+/** Tells whether a checkpoint is of this run: the settings, the data's name and size, the starting model. */
+function fingerprintOf(step: TrainingStep, options: TrainOptions, parameters: readonly string[]): string {
+  const { settings, seed, data, validation, teacher, penalties, constraint, frozenStatistics = false } = options
+  const facts = JSON.stringify({
+    settings,
+    seed,
+    parameters,
+    data: [data.name, data.size],
+    validation: validation ? [validation.name, validation.size] : [],
+    teacher: teacher ? [teacher.temperature, teacher.weight] : [],
+    extras: [penalties?.length ?? 0, constraint !== undefined, frozenStatistics],
+    nodes: step.model.graph.nodes.length,
+  })
+  let crc = crc32(new TextEncoder().encode(facts))
+  for (const { initial } of step.state) {
+    const { buffer, byteOffset, byteLength } = initial.data as Float32Array
+    crc = crc32(new Uint8Array(buffer, byteOffset, byteLength), crc)
+  }
+  return crc.toString(16).padStart(8, '0')
+}
+
+async function readResumption(
+  { checkpoint }: TrainOptions,
+  fingerprint: string,
+  step: TrainingStep,
+): Promise<Checkpoint | undefined> {
+  const bytes = await checkpoint?.store.read()
+  if (!bytes) return undefined
+  const found = readCheckpoint(bytes)
+  if (found.fingerprint !== fingerprint || step.state.some(({ name }) => !found.state.has(name)))
+    throw new UsageError(
+      'checkpoint-mismatch',
+      'the checkpoint belongs to another run: model, data, settings or seed differ',
+      {
+        place: 'checkpoint',
+        hint: 'Delete it to start anew, or continue with the settings that it was made with.',
+      },
+    )
+  return found
+}
