@@ -61,7 +61,7 @@ export function emptyDataset(facts: Omit<Dataset, 'size' | 'batch'>): Dataset {
     ...facts,
     size: 0,
     async batch(indices) {
-      checkIndices(this, indices)
+      checkIndices({ name: facts.name, size: 0 }, indices)
       return { inputs: createTensor('float32', [0, ...facts.inputShape], new Float32Array()), labels: new Int32Array() }
     },
   }

@@ -33,11 +33,11 @@ export interface DataSplits {
 
 /** The examples of `dataset` at `indices`, as a data set of its own. */
 export function subset(dataset: Dataset, indices: ArrayLike<number>): Dataset {
+  const facts = { ...dataset, size: indices.length }
   return {
-    ...dataset,
-    size: indices.length,
+    ...facts,
     async batch(wanted) {
-      checkIndices(this, wanted)
+      checkIndices(facts, wanted)
       return dataset.batch(Array.from(wanted, (index) => indices[index]))
     },
   }

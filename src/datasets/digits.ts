@@ -6,9 +6,9 @@ import { commonOptions, countText, normalisation, numberText, type Affine } from
 
 const options = {
   ...commonOptions,
-  train: countText.default(12_000).describe('training examples, validation included'),
-  test: countText.default(2_000).describe('test examples'),
-  seed: numberText.default(1).describe('another number draws other digits'),
+  train: countText.prefault('12000').describe('training examples, validation included'),
+  test: countText.prefault('2000').describe('test examples'),
+  seed: numberText.prefault('1').describe('another number draws other digits'),
 }
 
 /** Generated handwriting: nothing to download, the same pixels everywhere, and hard enough to tell networks apart. */

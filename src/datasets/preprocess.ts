@@ -22,7 +22,7 @@ export const countText = numberText.refine((value) => Number.isInteger(value) &&
   message: 'must be a whole number of at least 1',
 })
 
-/** How many examples to set aside: a fraction below 1, or a count. */
+/** How many examples to set aside: a fraction up to 1, which is all of them, or a count. */
 export const shareText = numberText.refine((value) => value >= 0 && (value <= 1 || Number.isInteger(value)), {
   message: 'must be a fraction between 0 and 1 or a whole number of examples',
 })
