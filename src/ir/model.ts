@@ -26,7 +26,7 @@ export interface ValueInfo {
   readonly extras?: Extras
 }
 
-export type Attribute =
+type AttributeForm =
   | { readonly kind: 'float'; readonly value: number }
   | { readonly kind: 'int'; readonly value: number | bigint }
   | { readonly kind: 'string'; readonly value: string }
@@ -38,9 +38,12 @@ export type Attribute =
   | { readonly kind: 'tensors'; readonly value: readonly Tensor[] }
   | { readonly kind: 'graphs'; readonly value: readonly Graph[] }
   /** Inside a local function: stands for the caller's attribute of that name. */
-  | { readonly kind: 'reference'; readonly value: string; readonly extras?: Extras }
+  | { readonly kind: 'reference'; readonly value: string }
   /** Sparse tensors, type protos and strings that are not UTF-8. */
   | { readonly kind: 'opaque'; readonly extras: Extras }
+
+/** A value of one of ONNX's attribute kinds. A new attribute made from an old one need not carry its extras. */
+export type Attribute = AttributeForm & { readonly extras?: Extras }
 
 export interface Node {
   readonly name: string
