@@ -14,6 +14,7 @@ interface ElementwiseFacts {
   readonly domain?: string
   readonly since: number
   readonly summary: string
+  readonly parameters?: readonly number[]
   /** The element type of the output where it is not that of the first input. */
   readonly result?: DType
   readonly differentiable?: 'none'

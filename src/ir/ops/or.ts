@@ -1,0 +1,15 @@
+import { defineBinaryOperator } from '../families/elementwise.ts'
+import { truths } from '../families/samples.ts'
+
+export const or = defineBinaryOperator({
+  type: 'Or',
+  since: 7,
+  summary: 'Tells where at least one of two tensors is true, with broadcasting.',
+  result: 'bool',
+  compute: () => (a, b) => a | b,
+  differentiable: 'none',
+  samples: [
+    { name: 'all pairs', inputs: [truths([0, 0, 1, 1]), truths([0, 1, 0, 1])] },
+    { name: 'broadcast', inputs: [truths([0, 1], [2, 1]), truths([0, 1, 1])] },
+  ],
+})
