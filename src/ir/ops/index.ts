@@ -4,6 +4,8 @@ import type { Operator } from '../operator.ts'
 import { abs } from './abs.ts'
 import { add } from './add.ts'
 import { and } from './and.ts'
+import { argMax } from './arg-max.ts'
+import { argMin } from './arg-min.ts'
 import { averagePoolGrad } from './average-pool-grad.ts'
 import { averagePool } from './average-pool.ts'
 import { batchNormGrad } from './batch-norm-grad.ts'
@@ -13,10 +15,13 @@ import { cast } from './cast.ts'
 import { ceil } from './ceil.ts'
 import { clip } from './clip.ts'
 import { concat } from './concat.ts'
+import { constantOfShape } from './constant-of-shape.ts'
+import { constant } from './constant.ts'
 import { convGradW } from './conv-grad-w.ts'
 import { convGradX } from './conv-grad-x.ts'
 import { convTranspose } from './conv-transpose.ts'
 import { conv } from './conv.ts'
+import { cumSum } from './cum-sum.ts'
 import { div } from './div.ts'
 import { dropout } from './dropout.ts'
 import { elu } from './elu.ts'
@@ -26,7 +31,9 @@ import { exp } from './exp.ts'
 import { expand } from './expand.ts'
 import { flatten } from './flatten.ts'
 import { floor } from './floor.ts'
+import { gatherElements } from './gather-elements.ts'
 import { gatherGrad } from './gather-grad.ts'
+import { gatherND } from './gather-nd.ts'
 import { gather } from './gather.ts'
 import { gelu } from './gelu.ts'
 import { gemm } from './gemm.ts'
@@ -56,10 +63,14 @@ import { min } from './min.ts'
 import { mod } from './mod.ts'
 import { mul } from './mul.ts'
 import { neg } from './neg.ts'
+import { nonZero } from './non-zero.ts'
 import { not } from './not.ts'
+import { oneHot } from './one-hot.ts'
 import { or } from './or.ts'
+import { pad } from './pad.ts'
 import { pow } from './pow.ts'
 import { prelu } from './prelu.ts'
+import { range } from './range.ts'
 import { reciprocal } from './reciprocal.ts'
 import { reduceL1 } from './reduce-l1.ts'
 import { reduceL2 } from './reduce-l2.ts'
@@ -75,19 +86,25 @@ import { reluGrad } from './relu-grad.ts'
 import { relu } from './relu.ts'
 import { reshape } from './reshape.ts'
 import { round } from './round.ts'
+import { scatterElements } from './scatter-elements.ts'
+import { scatterND } from './scatter-nd.ts'
 import { shape } from './shape.ts'
 import { sigmoid } from './sigmoid.ts'
 import { sign } from './sign.ts'
+import { size } from './size.ts'
+import { slice } from './slice.ts'
 import { softmaxCrossEntropyGrad } from './softmax-cross-entropy-grad.ts'
 import { softmaxCrossEntropyLoss } from './softmax-cross-entropy-loss.ts'
 import { softmax } from './softmax.ts'
 import { softplus } from './softplus.ts'
+import { split } from './split.ts'
 import { sqrt } from './sqrt.ts'
 import { squeeze } from './squeeze.ts'
 import { sub } from './sub.ts'
 import { sum } from './sum.ts'
 import { tanh } from './tanh.ts'
 import { tile } from './tile.ts'
+import { topK } from './top-k.ts'
 import { transpose } from './transpose.ts'
 import { unsqueeze } from './unsqueeze.ts'
 import { where } from './where.ts'
@@ -97,6 +114,8 @@ const records: readonly Operator[] = [
   abs,
   add,
   and,
+  argMax,
+  argMin,
   averagePoolGrad,
   averagePool,
   batchNormGrad,
@@ -106,10 +125,13 @@ const records: readonly Operator[] = [
   ceil,
   clip,
   concat,
+  constantOfShape,
+  constant,
   convGradW,
   convGradX,
   convTranspose,
   conv,
+  cumSum,
   div,
   dropout,
   elu,
@@ -119,7 +141,9 @@ const records: readonly Operator[] = [
   expand,
   flatten,
   floor,
+  gatherElements,
   gatherGrad,
+  gatherND,
   gather,
   gelu,
   gemm,
@@ -149,10 +173,14 @@ const records: readonly Operator[] = [
   mod,
   mul,
   neg,
+  nonZero,
   not,
+  oneHot,
   or,
+  pad,
   pow,
   prelu,
+  range,
   reciprocal,
   reduceL1,
   reduceL2,
@@ -168,19 +196,25 @@ const records: readonly Operator[] = [
   relu,
   reshape,
   round,
+  scatterElements,
+  scatterND,
   shape,
   sigmoid,
   sign,
+  size,
+  slice,
   softmaxCrossEntropyGrad,
   softmaxCrossEntropyLoss,
   softmax,
   softplus,
+  split,
   sqrt,
   squeeze,
   sub,
   sum,
   tanh,
   tile,
+  topK,
   transpose,
   unsqueeze,
   where,

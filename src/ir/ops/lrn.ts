@@ -1,0 +1,80 @@
+import type { DType } from '../../tensor/dtype.ts'
+import { fromNumbers, toNumbers } from '../../tensor/elements.ts'
+import { elementCount, int64, type Tensor } from '../../tensor/tensor.ts'
+import { noise } from '../families/noise.ts'
+import { float } from '../draft.ts'
+import { floatAttribute, intAttribute, type Node } from '../model.ts'
+import { defineOperator } from '../operator.ts'
+
+/**
+ * y[c] = x[c] / (bias + alpha / size * sum of x[j]^2)^beta, j from c - floor((size - 1) / 2) to c + ceil((size - 1) / 2)
+ * among the channels of x [batch, channels, ...spatial].
+ */
+export const lrn = defineOperator({
+  type: 'LRN',
+  since: 13,
+  summary:
+    'Damps each element by the energy of the neighbouring channels: the local response normalization of AlexNet.',
+  infer: ({ inputs: [x] }) => [x],
+  evaluate: ({ node, inputs: [x] }) => {
+    const { size, alpha, beta, bias } = settings(node)
+    const values = toNumbers(x!)
+    const channels = x!.shape[1]
+    const plane = elementCount(x!.shape.slice(2))
+    const [before, after] = [Math.floor((size - 1) / 2), Math.ceil((size - 1) / 2)]
+    const y = values.map((value, i) => {
+      const channel = Math.floor(i / plane) % channels
+      let energy = 0
+      for (let j = Math.max(0, channel - before); j <= Math.min(channels - 1, channel + after); j++)
+        energy += values[i + (j - channel) * plane] ** 2
+      return value * (bias + (alpha / size) * energy) ** -beta
+    })
+    return [fromNumbers(x!.dtype, x!.shape, y)]
+  },
+  /** With s = bias + alpha / size * (box * x^2): dx = dy * s^-beta - 2 alpha beta / size * x * (box' * (dy * x * s^(-beta - 1))). */
+  gradient: ({ node, inputs, outputGradients, shape, dtype, emit, literal }) => {
+    const { size, alpha, beta, bias } = settings(node)
+    const x = inputs[0]!
+    const dy = outputGradients[0]!
+    const channels = shape(x)[1]
+    const flat = literal(int64([shape(x)[0], channels, elementCount(shape(x).slice(2))]))
+    const rows = emit('Reshape', [x, flat])
+    const dRows = emit('Reshape', [dy, flat])
+    const box = (transposed: boolean) => literal(boxMatrix(dtype(x), channels, size, transposed))
+    const energy = emit('MatMul', [box(false), emit('Mul', [rows, rows])])
+    const sum = emit('Add', [emit('Mul', [energy, literal(alpha / size, x)]), literal(bias, x)])
+    const power = emit('Pow', [sum, literal(-beta, x)])
+    const inner = emit('Div', [emit('Mul', [emit('Mul', [dRows, rows]), power]), sum])
+    const spread = emit('Mul', [emit('MatMul', [box(true), inner]), literal((-2 * alpha * beta) / size, x)])
+    const dx = emit('Add', [emit('Mul', [dRows, power]), emit('Mul', [rows, spread])])
+    return [emit('Reshape', [dx, literal(int64([...shape(x)]))])]
+  },
+  samples: [
+    { name: 'defaults', inputs: [noise(1, [2, 5, 2, 2])], attributes: { size: 3 } },
+    {
+      name: 'wide, strong',
+      inputs: [noise(2, [1, 6, 2, 3])],
+      attributes: { size: 5, alpha: float(0.5), beta: float(0.7), bias: float(1.5) },
+    },
+  ],
+})
+
+function settings(node: Node): { size: number; alpha: number; beta: number; bias: number } {
+  return {
+    size: intAttribute(node, 'size', 1),
+    alpha: floatAttribute(node, 'alpha', 1e-4),
+    beta: floatAttribute(node, 'beta', 0.75),
+    bias: floatAttribute(node, 'bias', 1),
+  }
+}
+
+/** [channels, channels], 1 where the column's channel is in the row's window. */
+function boxMatrix(dtype: DType, channels: number, size: number, transposed: boolean): Tensor {
+  const [before, after] = [Math.floor((size - 1) / 2), Math.ceil((size - 1) / 2)]
+  const inside = (c: number, j: number) => (j >= c - before && j <= c + after ? 1 : 0)
+  const entry = (_: unknown, i: number) => {
+    const [row, column] = [Math.floor(i / channels), i % channels]
+    return transposed ? inside(column, row) : inside(row, column)
+  }
+  return fromNumbers(dtype, [channels, channels], Float64Array.from({ length: channels ** 2 }, entry))
+}
