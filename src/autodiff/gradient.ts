@@ -67,8 +67,8 @@ export function differentiate(model: Model, { loss, parameters, inputs = [] }: D
   for (const value of wanted) {
     // Each gradient is an output of its own name, also where two parameters share one, or it is the seed itself.
     const gradient = found.get(value) ?? zerosLike(emitter, value)
-    const name = draft.fresh(`${value}/gradient`)
-    draft.add('Identity', [gradient], {}, { outputs: [name], name })
+    const hint = `${value}/gradient`
+    const name = draft.add('Identity', [gradient], {}, { outputs: [hint], name: hint })
     draft.output(name, dtype(value), shape(value))
     gradients.set(value, name)
   }

@@ -4,6 +4,7 @@ import { createDraft, float, type Draft } from '../ir/draft.ts'
 import { ESPALIER_DOMAIN, floatAttribute, intAttribute, type Model, type Node } from '../ir/model.ts'
 import { inferShapes } from '../ir/shapes.ts'
 import { toFloat32 } from '../tensor/half.ts'
+import type { DType } from '../tensor/dtype.ts'
 import { float32, type Tensor } from '../tensor/tensor.ts'
 
 /** Running statistics of a batch normalization: an initializer, and the value that replaces it after the step. */
@@ -90,11 +91,18 @@ function drop(draft: Draft, node: Node, shape: readonly unknown[] | undefined, m
       place: node.name,
       hint: 'An operator in front of it has no shape rule.',
     })
-  const input = draft.input(draft.fresh(`${node.name || 'dropout'}.mask`), 'bool', shape as number[])
+  const input = freshInput(draft, `${node.name || 'dropout'}.mask`, 'bool', shape as number[])
   masks.push({ input, shape: shape as number[], keep: 1 - ratio })
   const kept = draft.add('Cast', [input], { to: 1 })
   const scaled = draft.add('Mul', [kept, draft.constant('dropout.scale', float32([1 / (1 - ratio)], []))])
   draft.nodes.push({ ...node, op: 'Mul', inputs: [node.inputs[0], scaled], outputs: [node.outputs[0]], attributes: {} })
+}
+
+/** Declares a graph input under a name that is free. */
+export function freshInput(draft: Draft, hint: string, dtype: DType, shape: readonly number[]): string {
+  const name = draft.fresh(hint)
+  draft.inputs.push({ name, type: { dtype, shape } })
+  return name
 }
 
 function dropRatio(draft: Draft, node: Node): number {

@@ -9,7 +9,7 @@ import { createDraft, type Draft } from '../ir/draft.ts'
 import type { Model, ValueInfo } from '../ir/model.ts'
 import { inferShapes, rebatch } from '../ir/shapes.ts'
 import { elementCount, float32, int64, zeros, type Tensor } from '../tensor/tensor.ts'
-import { logitsOf, trainingForward, type DropoutMask } from './forward.ts'
+import { freshInput, logitsOf, trainingForward, type DropoutMask } from './forward.ts'
 import { losses } from './losses/index.ts'
 import { optimizers } from './optimizers/index.ts'
 import type { TrainingSettings } from './settings.ts'
@@ -99,21 +99,20 @@ export function buildStep(model: Model, options: StepOptions): TrainingStep {
   const literal = literals(draft)
 
   const optimizer = optimizers[settings.optimizer]
-  const learningRate = draft.input(draft.fresh('learning_rate'), 'float32', [])
-  const step = optimizer.prepare ? draft.input(draft.fresh('step'), 'float32', []) : undefined
+  const learningRate = freshInput(draft, 'learning_rate', 'float32', [])
+  const step = optimizer.prepare ? freshInput(draft, 'step', 'float32', []) : undefined
   const shared = step === undefined ? {} : optimizer.prepare!({ draft, settings, literal, step })
 
   const state: StepState[] = []
   const states = (name: string, initial: Tensor, input: string, next: string, ofModel: boolean) => {
     // A graph output must not be an input at the same time, and names of outputs must differ.
-    const output = draft.add('Identity', [next], {}, { outputs: [draft.fresh(`${name}.next`)] })
+    const output = draft.add('Identity', [next], {}, { outputs: [`${name}.next`] })
     state.push({ name, initial, input, output, ofModel })
   }
   for (const parameter of parameters) {
     const initial = model.graph.initializers.get(parameter)!
     const slots = optimizer.slots(settings).map((slot) => {
-      const name = draft.fresh(`${parameter}.${slot}`)
-      return draft.input(name, 'float32', initial.shape)
+      return freshInput(draft, `${parameter}.${slot}`, 'float32', initial.shape)
     })
     const gradient = decayed(draft, parameter, gradients.get(parameter)!, initial, settings.weightDecay, literal)
     const next = optimizer.update({ draft, parameter, gradient, slots, learningRate, shared, settings, literal })
@@ -127,7 +126,7 @@ export function buildStep(model: Model, options: StepOptions): TrainingStep {
   for (const { name, initial, ofModel } of state) {
     if (!ofModel) continue
     draft.initializers.delete(name)
-    draft.input(name, initial.dtype, initial.shape)
+    draft.inputs.push({ name, type: { dtype: initial.dtype, shape: initial.shape } })
   }
   draft.outputs.length = 0
   draft.output(forward.loss, 'float32', [])
@@ -216,7 +215,7 @@ function buildForward(model: Model, options: StepOptions): Forward {
   const flat = types.get(value)!.shape!.length === 2
   const logits = flat ? value : draft.add('Reshape', [value, list([batchSize, classes])])
 
-  const labels = draft.input(draft.fresh('labels'), 'int32', [batchSize])
+  const labels = freshInput(draft, 'labels', 'int32', [batchSize])
   const wide = draft.add('Cast', [labels], { to: 7 })
   const range = draft.constant(
     'classes',
@@ -233,7 +232,7 @@ function buildForward(model: Model, options: StepOptions): Forward {
       place: 'loss',
       hint: 'Give a teacher model, or choose cross-entropy.',
     })
-  const teacher = needsTeacher ? draft.input(draft.fresh('teacher'), 'float32', [batchSize, classes]) : undefined
+  const teacher = needsTeacher ? freshInput(draft, 'teacher', 'float32', [batchSize, classes]) : undefined
   const context = {
     draft,
     logits,
