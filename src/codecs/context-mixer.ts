@@ -1,0 +1,87 @@
+import type { BinaryCoder } from './binary-coder.ts'
+import { LOGIT_LIMIT, SQUASH_SCALE, squashTable, STRETCH_SHIFT, stretchTable } from './logistic.ts'
+
+/** Settings of a `ContextMixer`. */
+export interface MixerSettings {
+  /** How many contexts vote on each decision. */
+  readonly inputs: number
+  /** log2 of the counters that each context has. */
+  readonly slotBits: number
+  /** Sets of weights, one of which the caller picks for each decision. */
+  readonly weightSets: number
+  /** A counter's adaptation slows down to one over this; at most 255. */
+  readonly slowest: number
+  /** The step of the weights. */
+  readonly rate: number
+}
+
+/** How much of its logit a counter may vote with after n decisions: unknown contexts keep silent. */
+const confidence = Float64Array.from({ length: 256 }, (_, n) => n / (n + 0.4))
+
+/** 16,384 / (n + 1.5): a counter's first steps are those of an average. */
+const steps = Int32Array.from({ length: 256 }, (_, n) => Math.floor(16384 / (n + 1.5)))
+
+/**
+ * Predicts binary decisions by mixing: every context has a counter, an adaptive probability; their logits are summed
+ * with weights that learn by gradient descent on the code length. After Mahoney, "Adaptive Weighing of Context Models
+ * for Lossless Data Compression" (2005). All arithmetic is exact in IEEE doubles and 32-bit integers.
+ */
+export class ContextMixer {
+  /** The caller sets, for each input, the hash of its context; only the upper `slotBits` bits count. */
+  readonly contexts: Int32Array
+  private readonly probabilities: Uint16Array
+  private readonly counts: Uint8Array
+  private readonly weights: Float64Array
+  private readonly logits: Float64Array
+  private readonly slots: Int32Array
+  private readonly settings: MixerSettings
+
+  constructor(settings: MixerSettings) {
+    const { inputs, slotBits, weightSets } = settings
+    this.settings = settings
+    this.contexts = new Int32Array(inputs)
+    this.probabilities = new Uint16Array(inputs << slotBits).fill(32768)
+    this.counts = new Uint8Array(inputs << slotBits)
+    this.weights = new Float64Array(inputs * weightSets).fill(1 / Math.sqrt(inputs))
+    this.logits = new Float64Array(inputs)
+    this.slots = new Int32Array(inputs)
+  }
+
+  /** Codes one decision and learns from it. */
+  code(coder: BinaryCoder, weightSet: number, bit: number): number {
+    const { inputs, slotBits, slowest, rate } = this.settings
+    const { contexts, probabilities, counts, weights, logits, slots } = this
+    const base = weightSet * inputs
+    let dot = 0
+    for (let k = 0; k < inputs; k++) {
+      const slot = (k << slotBits) + (contexts[k] >>> (32 - slotBits))
+      slots[k] = slot
+      const logit = stretchTable[probabilities[slot] >> STRETCH_SHIFT] * confidence[counts[slot]]
+      logits[k] = logit
+      dot += weights[base + k] * logit
+    }
+    if (dot > LOGIT_LIMIT - 0.01) dot = LOGIT_LIMIT - 0.01
+    else if (dot < 0.01 - LOGIT_LIMIT) dot = 0.01 - LOGIT_LIMIT
+    const one = squashTable[((dot + LOGIT_LIMIT) * SQUASH_SCALE) | 0]
+    const coded = coder.code(one, bit)
+    const error = ((coded << 16) - one) * (rate / 65536)
+    const target = coded === 1 ? 65535 : 0
+    for (let k = 0; k < inputs; k++) {
+      weights[base + k] += error * logits[k]
+      const slot = slots[k]
+      const count = counts[slot]
+      probabilities[slot] += ((target - probabilities[slot]) * steps[count]) >> 14
+      if (count < slowest) counts[slot] = count + 1
+    }
+    return coded
+  }
+}
+
+/** Spreads a context over 32 bits; what tells contexts apart ends up in the upper bits. */
+export function hashContext(a: number, b: number): number {
+  let hash = Math.imul(a + 0x3c6ef372, 0x9e3779b1) ^ Math.imul(b + 0x1b873593, 0x85ebca6b)
+  hash ^= hash >>> 15
+  hash = Math.imul(hash, 0x2c1b3c6d)
+  hash ^= hash >>> 13
+  return Math.imul(hash, 0x297a2d39)
+}

@@ -1,0 +1,89 @@
+/** From the streams of a content back to its bytes. */
+import { takesAlphabet, type Codec, type Symbols } from '../../codecs/codec.ts'
+import { codecs } from '../../codecs/index.ts'
+import { DataError } from '../../errors.ts'
+import type { Content, Stream } from './content.ts'
+import type { ElementType } from './element.ts'
+import { fromSteps, fromSymbols, fromWords, joinPlanes, toWords } from './elements.ts'
+
+const byId: ReadonlyMap<number, Codec> = new Map([...codecs.values()].map((codec) => [codec.id, codec]))
+
+/** The codec of a stream. @throws DataError when this version has none of that number or it does not take the alphabet. */
+export function codecOf(stream: Stream, place: string): Codec {
+  const codec = byId.get(stream.codec)
+  if (!codec || !takesAlphabet(codec, stream.alphabet))
+    throw new DataError('pack-codec', `${place}, ${stream.part}: codec ${stream.codec} is not known or does not fit`, {
+      place,
+      hint: 'Read the pack with the version of espalier that wrote it.',
+    })
+  return codec
+}
+
+/** Decodes one stream. @throws DataError when its bytes do not hold its symbols. */
+export function decodeStream(stream: Stream, place: string): Symbols {
+  const codec = codecOf(stream, place)
+  return codec.decode(stream.bytes ?? new Uint8Array(0), stream.count, stream.alphabet, stream.shape)
+}
+
+/**
+ * Decodes a content to `target`.
+ * @param shared Hands out the next bytes of the shared stream of this element type.
+ */
+export function decodeContent(
+  content: Content,
+  element: ElementType,
+  target: Uint8Array,
+  shared: (length: number) => Uint8Array,
+  place: string,
+): void {
+  const nested = (inner: Content, length: number): Uint8Array => {
+    const bytes = new Uint8Array(length)
+    decodeContent(inner, element, bytes, shared, place)
+    return bytes
+  }
+  switch (content.kind) {
+    case 'shared':
+      return target.set(shared(content.length))
+    case 'planes':
+      return joinPlanes(
+        content.planes.map((plane) => decodeStream(plane, place)),
+        element,
+        target,
+      )
+    case 'symbols':
+      return fromSymbols(decodeStream(content.codes, place), element, target)
+    case 'ascending':
+      return fromSteps(decodeStream(content.steps, place), element, target)
+    case 'palette': {
+      const book = nested(content.codebook, content.size * element.width)
+      const codes = decodeStream(content.codes, place)
+      const { width } = element
+      if (width === 2 || width === 4) {
+        const values = toWords(book, width)
+        const words = width === 2 ? new Uint16Array(codes.length) : new Uint32Array(codes.length)
+        for (let i = 0; i < codes.length; i++) words[i] = values[codes[i]]
+        return fromWords(words, target)
+      }
+      for (let i = 0; i < codes.length; i++)
+        for (let b = 0; b < width; b++) target[i * width + b] = book[codes[i] * width + b]
+      return
+    }
+    case 'masked': {
+      const mask = decodeStream(content.mask, place)
+      const values = nested(content.values, content.nonzero * element.width)
+      const { width } = element
+      let taken = 0
+      for (let i = 0; i < mask.length; i++) {
+        if (mask[i] === 0) continue
+        if (taken === values.length) break
+        for (let b = 0; b < width; b++) target[i * width + b] = values[taken++]
+      }
+      let marked = 0
+      for (const bit of mask) marked += bit
+      if (marked !== content.nonzero)
+        throw new DataError('pack-mask', `the mask of ${place} marks ${marked} elements, not ${content.nonzero}`, {
+          place,
+        })
+    }
+  }
+}

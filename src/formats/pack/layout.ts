@@ -1,0 +1,172 @@
+/** The frame of a pack: what stands where. `docs/pack.md` describes it byte by byte. */
+import { createByteReader, createByteWriter, type ByteReader } from '../../codecs/bytes.ts'
+import { crc32 } from '../../codecs/crc32.ts'
+import { DataError } from '../../errors.ts'
+import { decodeText, encodeText } from '../../codecs/text.ts'
+import { readContent, sharedLength, streamsOf, writeContent, type Content, type Stream } from './content.ts'
+import { dictionary } from './dictionary.ts'
+import { elementTypes } from './element.ts'
+import { readSkeleton, type Blueprint, type Slot } from './skeleton.ts'
+
+/** The first four bytes of every pack: 'ESPL'. */
+export const MAGIC: readonly number[] = [0x45, 0x53, 0x50, 0x4c]
+/** The version that this code reads and writes. */
+export const VERSION = 1
+/** Streams of at least this many bytes carry a checksum of their own, so that damage can be located. */
+export const CHECKED_STREAM = 4096
+/** How the head is stored. */
+const HEAD_PLAIN = 0
+const HEAD_TEXT = 1
+/** Heads above this size are stored as they are: the coder of the head takes a second or two a megabyte. */
+const LARGEST_TEXT = 1 << 23
+
+/** The parts of a pack. */
+export interface Layout {
+  readonly skeleton: Uint8Array
+  readonly contents: readonly Content[]
+  /** One stream for each element type that has shared contents, in the order in which the contents first need them. */
+  readonly sharedStreams: readonly SharedStream[]
+}
+
+export interface SharedStream {
+  readonly type: number
+  readonly stream: Stream
+}
+
+/** A layout that was read, and the sizes of its frame. */
+export interface ReadLayout extends Layout {
+  readonly blueprint: Blueprint
+  /** Bytes before the head. */
+  readonly headerBytes: number
+  readonly headBytes: number
+  /** Bytes of the checksums, the file's and the streams'. */
+  readonly checksumBytes: number
+}
+
+/** The element types whose contents need the shared stream, in the order of their first need, with the bytes of each. */
+export function sharedTypes(slots: readonly Slot[], contents: readonly Content[]): Map<number, number> {
+  const lengths = new Map<number, number>()
+  contents.forEach((content, i) => {
+    const length = sharedLength(content)
+    if (length > 0) lengths.set(slots[i].type, (lengths.get(slots[i].type) ?? 0) + length)
+  })
+  return lengths
+}
+
+/** All streams in the order of the file. */
+export function allStreams(layout: Layout): Stream[] {
+  return [...layout.sharedStreams.map(({ stream }) => stream), ...layout.contents.flatMap(streamsOf)]
+}
+
+/** Writes the file. */
+export function writeLayout(layout: Layout): Uint8Array {
+  const head = createByteWriter()
+  head.varint(layout.skeleton.length)
+  head.bytes(layout.skeleton)
+  for (const content of layout.contents) writeContent(head, content)
+  for (const { stream } of layout.sharedStreams) {
+    head.varint(stream.codec)
+    head.varint(stream.length)
+  }
+  const plain = head.finish()
+  const coded = plain.length <= LARGEST_TEXT ? encodeText(plain, dictionary) : plain
+  const isText = coded.length < plain.length
+  const writer = createByteWriter(plain.length + 64)
+  writer.bytes(Uint8Array.from(MAGIC))
+  writer.byte(VERSION)
+  writer.byte(isText ? HEAD_TEXT : HEAD_PLAIN)
+  writer.varint(plain.length)
+  if (isText) writer.varint(coded.length)
+  writer.bytes(isText ? coded : plain)
+  for (const stream of allStreams(layout)) {
+    writer.bytes(stream.bytes!)
+    if (stream.length >= CHECKED_STREAM) writer.uint32(crc32(stream.bytes!))
+  }
+  const body = writer.finish()
+  writer.uint32(crc32(body))
+  return writer.finish()
+}
+
+/** Bytes that a byte of a pack may stand for where the caller sets no limit, and what is allowed besides. */
+const EXPANSION = 4096
+const FREE_BYTES = 2 ** 28
+
+/** The size of a model that a pack of this size may have where the caller sets no limit. */
+export function defaultLimit(packBytes: number): number {
+  return FREE_BYTES + packBytes * EXPANSION
+}
+
+/**
+ * Reads the frame and splits the body into streams, without decoding them.
+ * @throws DataError when anything does not add up, or the model would exceed `maxBytes`.
+ */
+export function readLayout(bytes: Uint8Array, maxBytes: number): ReadLayout {
+  const reader = createByteReader(bytes, 'pack')
+  checkFrame(bytes)
+  reader.bytes(5)
+  const form = reader.byte()
+  if (form !== HEAD_PLAIN && form !== HEAD_TEXT)
+    throw new DataError('pack-head', `the head is stored in form ${form}, which this version does not know`, {
+      hint: 'Read the pack with the version of espalier that wrote it.',
+    })
+  const headLength = reader.varint(form === HEAD_TEXT ? Math.min(maxBytes, LARGEST_TEXT) : reader.remaining)
+  const stored = form === HEAD_TEXT ? reader.varint(reader.remaining) : headLength
+  const headerBytes = reader.position
+  const coded = reader.bytes(stored)
+  const head = createByteReader(
+    form === HEAD_TEXT ? decodeText(coded, headLength, dictionary) : coded,
+    'head of the pack',
+  )
+  const skeleton = head.bytes(head.varint(head.remaining))
+  const blueprint = readSkeleton(skeleton, maxBytes)
+  const contents = blueprint.slots.map((slot) => {
+    const element = elementTypes.get(slot.type)!
+    return readContent(head, { element, shape: slot.shape, length: slot.length }, slot.place)
+  })
+  const sharedStreams = [...sharedTypes(blueprint.slots, contents)].map(([type, length]) => ({
+    type,
+    stream: sharedStream(type, length, head.varint(), head.varint()),
+  }))
+  head.end()
+  const layout = { skeleton, contents, sharedStreams }
+  const checksumBytes = takeStreams(reader, allStreams(layout)) + 4
+  reader.bytes(4)
+  reader.end()
+  return { ...layout, blueprint, headerBytes, headBytes: stored, checksumBytes }
+}
+
+/** The stream of the shared contents of an element type. */
+export function sharedStream(type: number, count: number, codec: number, length: number): Stream {
+  return { part: `shared ${elementTypes.get(type)!.name}`, codec, count, alphabet: 256, length }
+}
+
+function checkFrame(bytes: Uint8Array): void {
+  const hint = 'Fetch the file again.'
+  if (bytes.length < 4 || MAGIC.some((byte, i) => bytes[i] !== byte))
+    throw new DataError('pack-magic', 'this is not a pack: it does not begin with ESPL', {
+      hint: 'Give a file that `espalier compress` wrote.',
+    })
+  if (bytes.length < 11) throw new DataError('pack-end', 'the pack ends within its header', { hint })
+  if (bytes[4] !== VERSION)
+    throw new DataError('pack-version', `the pack is of version ${bytes[4]}, and this reads version ${VERSION}`, {
+      hint: 'Update espalier, or fetch the file again.',
+    })
+  const sum = createByteReader(bytes.subarray(bytes.length - 4)).uint32()
+  if (crc32(bytes.subarray(0, bytes.length - 4)) !== sum)
+    throw new DataError('pack-checksum', 'the pack is damaged or cut short: its checksum does not fit', { hint })
+}
+
+/** Gives every stream its bytes. @returns The bytes of the streams' own checksums. */
+function takeStreams(reader: ByteReader, streams: readonly Stream[]): number {
+  let checksums = 0
+  for (const stream of streams) {
+    stream.bytes = reader.bytes(stream.length)
+    if (stream.length < CHECKED_STREAM) continue
+    checksums += 4
+    if (reader.uint32() !== crc32(stream.bytes))
+      throw new DataError('pack-checksum', `the stream '${stream.part}' is damaged: its checksum does not fit`, {
+        hint: 'Fetch the file again.',
+      })
+  }
+  return checksums
+}
