@@ -47,4 +47,14 @@ export interface Method<Name extends string = string, Options = unknown> {
   readonly needs: readonly Need[]
   readonly options: z.ZodType<Options>
   apply(model: Model, options: Options, context: Context): Promise<Model>
+  /**
+   * The same options, milder or stronger: 0 hardly changes the model, 1 is what `options` say, 2 is the strongest.
+   * A search for the smallest file within an accuracy budget turns this one knob. Absent where there is none to turn.
+   */
+  strength?(options: Options, strength: number): Options
+}
+
+/** Freezes a record. Families have functions of their own that end here. */
+export function defineMethod<const Name extends string, Options>(method: Method<Name, Options>): Method<Name, Options> {
+  return Object.freeze(method)
 }

@@ -1,0 +1,270 @@
+import { z } from 'zod'
+import { createDraft } from '../../ir/draft.ts'
+import type { Model } from '../../ir/model.ts'
+import type { Layer } from '../../ir/rewrite.ts'
+import type { Paper } from '../../paper.ts'
+import { dtypes, type DType } from '../../tensor/dtype.ts'
+import { fromFloat32, toFloat32 } from '../../tensor/half.ts'
+import { createRandom, type Random } from '../../tensor/random.ts'
+import { createTensor, elementCount, type Tensor } from '../../tensor/tensor.ts'
+import { trainableParameters } from '../../training/parameters.ts'
+import { chooseLayers, layerChoiceOptions, layerOverrides, optionsOfLayer } from '../layer-choice.ts'
+import { defineMethod, type Context, type Method, type Need } from '../method.ts'
+import { adoptTrained, retrain, retrainOption, retrains } from '../retraining.ts'
+import { finiteWeights, isPlainFloat } from '../weights.ts'
+import { nearestCentroids } from './cluster.ts'
+
+/** The options of every method that replaces weights by a few shared values. */
+export const sharingOptions = {
+  bits: z.number().int().min(1).max(16).default(5).describe('bits of a code: the codebook has 2^bits entries'),
+  granularity: z
+    .enum(['tensor', 'channel'])
+    .default('tensor')
+    .describe('one codebook a layer or one an output channel'),
+  retrain: retrainOption,
+  ...layerChoiceOptions,
+}
+
+/** What the paper's file sees: the weights that are to share values. */
+export interface WeightsToShare<Options> {
+  readonly layer: Layer
+  /** Finite; without the zeros of a pruned layer. */
+  readonly values: Float32Array
+  /** The most centroids that fit. */
+  readonly count: number
+  readonly options: Options
+  readonly random: Random
+}
+
+export interface WeightSharer<Name extends string, Shape extends z.ZodRawShape> {
+  readonly name: Name
+  readonly summary: string
+  readonly paper: Paper
+  readonly needs?: readonly Need[]
+  /** Options of its own, each with a default, that can also be set for single layers. */
+  readonly options: Shape
+  /** The shared values, ascending: at most `count`. */
+  share(weights: WeightsToShare<z.infer<z.ZodObject<Shape>>>): ArrayLike<number>
+}
+
+export type SharingOptions = z.infer<z.ZodObject<typeof sharingOptions>> & {
+  layers?: Record<string, Partial<Pick<SharingOptions, 'bits' | 'granularity'>>>
+}
+
+/**
+ * Makes the record of a method that lets weights share values. In the result a weight is
+ * `Gather(codebook, Cast(indices))` with indices of 8 bits (16 beyond 256 entries): plain ONNX. With a codebook for each
+ * output channel the codes stay as small, and an offset a channel is added to them before the Gather.
+ *
+ * In a layer that was pruned, code 0 is the number zero, before and after fine-tuning. A layer counts as pruned when at
+ * least one weight in 2^bits is exactly zero, so that a code of its own is no waste. A layer that has no more different
+ * values than codes is represented exactly. A layer whose codes and codebook would be larger than its weights is skipped.
+ */
+export function defineWeightSharer<const Name extends string, Shape extends z.ZodRawShape>(
+  sharer: WeightSharer<Name, Shape>,
+): Method<Name, SharingOptions> {
+  const perLayer = { bits: sharingOptions.bits, granularity: sharingOptions.granularity, ...sharer.options }
+  const unfilled = Object.fromEntries(
+    Object.entries(perLayer).map(([key, schema]) => [key, schema instanceof z.ZodDefault ? schema.unwrap() : schema]),
+  ) as z.ZodRawShape
+  return defineMethod({
+    name: sharer.name,
+    family: 'sharing',
+    summary: sharer.summary,
+    paper: sharer.paper,
+    needs: sharer.needs ?? [],
+    options: z.strictObject({
+      ...sharingOptions,
+      ...sharer.options,
+      layers: layerOverrides(unfilled),
+    }) as unknown as z.ZodType<SharingOptions>,
+    strength: strengthOf,
+    apply: (model, options, context) =>
+      share(model, sharer as unknown as WeightSharer<Name, z.ZodRawShape>, options, context),
+  })
+}
+
+interface SharedLayer {
+  readonly layer: Layer
+  readonly dtype: DType
+  readonly shape: readonly number[]
+  /** One code a weight: [...shape]. */
+  readonly codes: Uint16Array
+  /** [k], or [channels, k] row-major. */
+  readonly codebook: Float32Array
+  /** Entries of the codebook of a channel. */
+  readonly entries: number
+  readonly channels: number
+  readonly zeroFirst: boolean
+}
+
+async function share(
+  model: Model,
+  sharer: WeightSharer<string, z.ZodRawShape>,
+  options: SharingOptions,
+  context: Context,
+): Promise<Model> {
+  const random = createRandom(context.seed).fork(sharer.name)
+  const shared: SharedLayer[] = []
+  const chosen = chooseLayers(model, options, context)
+  for (const [position, layer] of chosen.entries()) {
+    context.signal?.throwIfAborted()
+    context.progress?.({ task: sharer.name, done: position, total: chosen.length, detail: { layer: layer.name } })
+    if (!isPlainFloat(model, layer)) {
+      context.skip(layer.name, 'its weights are not plain floats: they were shared or quantized before')
+      continue
+    }
+    const result = shareLayer(model, layer, sharer, optionsOfLayer(options, layer), random.fork(layer.weight))
+    if (typeof result === 'string') context.skip(layer.name, result)
+    else shared.push(result)
+  }
+  if (shared.length === 0) return model
+  const final = withCodebooks(model, shared, false)
+  if (!retrains(options.retrain, context)) return final.model
+  const prepared = withCodebooks(model, shared, true)
+  const weights = new Set(shared.map(({ layer }) => layer.weight))
+  const parameters = [
+    ...trainableParameters(model).filter((name) => !weights.has(name)),
+    ...prepared.codebooks.values(),
+  ]
+  const trained = await retrain(prepared.model, parameters, options.retrain || {}, context, 'fine-tune')
+  const tuned = shared.map((item) =>
+    withTrainedCodebook(item, trained.get(prepared.codebooks.get(item.layer.weight)!)!),
+  )
+  return withCodebooks(adoptTrained(model, trained), tuned, false).model
+}
+
+function shareLayer(
+  model: Model,
+  layer: Layer,
+  sharer: WeightSharer<string, z.ZodRawShape>,
+  options: SharingOptions,
+  random: Random,
+): SharedLayer | string {
+  const tensor = model.graph.initializers.get(layer.weight)!
+  const weights = finiteWeights(layer.weight, tensor)
+  if (weights.length === 0) return 'it has no weights'
+  const zeroes = weights.reduce((count, value) => count + (value === 0 ? 1 : 0), 0)
+  const zeroFirst = zeroes * 2 ** options.bits >= weights.length && zeroes > 0
+  const axis = options.granularity === 'channel' ? layer.outAxis : undefined
+  const channels = axis === undefined ? 1 : tensor.shape[axis]
+  const codes = new Uint16Array(weights.length)
+  const books: number[][] = []
+  for (let channel = 0; channel < channels; channel++) {
+    const members = axis === undefined ? undefined : positionsInChannel(tensor.shape, axis, channel)
+    const own = members ? Float32Array.from(members, (i) => weights[i]) : weights
+    const values = zeroFirst ? own.filter((value) => value !== 0) : own
+    const count = 2 ** options.bits - (zeroFirst ? 1 : 0)
+    const exact = sharer.share({ layer, values, count, options: options as never, random })
+    // Rounded to the model's own type before the codes are chosen, so that a code is the nearest of what is stored.
+    const rounded = toFloat32(fromFloat32(tensor.dtype, [exact.length], Float32Array.from(exact)))
+    const { book, chosen } = codesOf(own, rounded, zeroFirst)
+    books.push(book)
+    if (members) for (let i = 0; i < members.length; i++) codes[members[i]] = chosen[i]
+    else codes.set(chosen)
+  }
+  const entries = Math.max(...books.map((book) => book.length))
+  const codebook = new Float32Array(channels * entries)
+  for (const [channel, book] of books.entries()) codebook.set(book, channel * entries)
+  const valueBits = dtypes[tensor.dtype].bits
+  const before = weights.length * valueBits
+  const after = weights.length * Math.ceil(Math.log2(Math.max(2, entries))) + codebook.length * valueBits
+  if (after >= before)
+    return `too small to share: ${weights.length} weights against ${codebook.length} codebook entries`
+  return { layer, dtype: tensor.dtype, shape: tensor.shape, codes, codebook, entries, channels, zeroFirst }
+}
+
+/** Codes into a codebook from which the entries that nobody chose are gone; zero is entry 0 where it is set apart. */
+function codesOf(
+  values: Float32Array,
+  centroids: Float32Array,
+  zeroFirst: boolean,
+): { book: number[]; chosen: Uint16Array } {
+  const nearest = centroids.length > 0 ? nearestCentroids(values, centroids) : new Uint16Array(values.length)
+  const isZero = (i: number) => zeroFirst && values[i] === 0
+  const used = new Uint8Array(centroids.length)
+  for (let i = 0; i < nearest.length; i++) if (!isZero(i)) used[nearest[i]] = 1
+  const book = zeroFirst ? [0] : []
+  const codeOf = new Uint16Array(centroids.length)
+  for (let c = 0; c < centroids.length; c++) if (used[c]) codeOf[c] = book.push(centroids[c]) - 1
+  return { book, chosen: nearest.map((c, i) => (isZero(i) ? 0 : codeOf[c])) }
+}
+
+/**
+ * The graph with codebooks in the place of the weights, and the names of the initializers that hold them, by weight.
+ * In the form for training an entry that must stay zero is kept apart: codebook = Concat(0, the others).
+ */
+function withCodebooks(model: Model, shared: readonly SharedLayer[], forTraining: boolean) {
+  const draft = createDraft(model)
+  const codebooks = new Map<string, string>()
+  for (const item of shared) {
+    const { layer, dtype, shape, codes, codebook, entries, channels } = item
+    const name = layer.weight
+    const width = entries <= 256 ? 'uint8' : 'uint16'
+    const data = width === 'uint8' ? Uint8Array.from(codes) : codes
+    const indices = draft.constant(`${name}.indices`, createTensor(width, shape, data) as Tensor)
+    let position = draft.add('Cast', [indices], { to: 6 })
+    if (channels > 1) {
+      const offsetShape = shape.map((size, axis) => (axis === layer.outAxis ? size : 1))
+      const offsets = createTensor(
+        'int32',
+        offsetShape,
+        Int32Array.from({ length: channels }, (_, c) => c * entries),
+      )
+      position = draft.add('Add', [position, draft.constant(`${name}.offsets`, offsets)])
+    }
+    let book: string
+    if (forTraining && item.zeroFirst && entries > 1) {
+      const { zero, rest } = apart(item)
+      const kept = draft.constant(`${name}.codebook`, fromFloat32(dtype, [channels, entries - 1], rest))
+      codebooks.set(name, kept)
+      const whole = draft.add(
+        'Concat',
+        [draft.constant(`${name}.zero`, fromFloat32(dtype, [channels, 1], zero)), kept],
+        { axis: 1 },
+      )
+      const flat = createTensor('int64', [1], BigInt64Array.of(-1n))
+      book = draft.add('Reshape', [whole, draft.constant(`${name}.flat`, flat)])
+    } else {
+      book = draft.constant(`${name}.codebook`, fromFloat32(dtype, [codebook.length], codebook))
+      codebooks.set(name, book)
+    }
+    const gathered = draft.add('Gather', [book, position], { axis: 0 }, { name: `${name}.shared` })
+    draft.redirect(name, gathered)
+  }
+  return { model: draft.finish(), codebooks }
+}
+
+function apart({ codebook, entries, channels }: SharedLayer): { zero: Float32Array; rest: Float32Array } {
+  const rest = new Float32Array(channels * (entries - 1))
+  for (let c = 0; c < channels; c++) rest.set(codebook.subarray(c * entries + 1, (c + 1) * entries), c * (entries - 1))
+  return { zero: new Float32Array(channels), rest }
+}
+
+function withTrainedCodebook(item: SharedLayer, trained: Tensor): SharedLayer {
+  const values = toFloat32(trained)
+  if (values.length === item.codebook.length) return { ...item, codebook: values }
+  const codebook = new Float32Array(item.codebook.length)
+  const kept = item.entries - 1
+  for (let c = 0; c < item.channels; c++) codebook.set(values.subarray(c * kept, (c + 1) * kept), c * item.entries + 1)
+  return { ...item, codebook }
+}
+
+/** The positions, ascending, of the elements whose index along `axis` is `channel`. */
+function positionsInChannel(shape: readonly number[], axis: number, channel: number): Uint32Array {
+  const inner = elementCount(shape.slice(axis + 1))
+  const outer = elementCount(shape.slice(0, axis))
+  const result = new Uint32Array(outer * inner)
+  for (let o = 0; o < outer; o++)
+    for (let i = 0; i < inner; i++) result[o * inner + i] = (o * shape[axis] + channel) * inner + i
+  return result
+}
+
+/** At strength 0 codes are three bits longer than asked for, at 2 three bits shorter; never under one or over sixteen. */
+function strengthOf(options: SharingOptions, s: number): SharingOptions {
+  const scaled = <A extends { bits?: number }>(item: A): A =>
+    item.bits === undefined ? item : { ...item, bits: Math.min(16, Math.max(1, Math.round(item.bits + 3 * (1 - s)))) }
+  const layers =
+    options.layers && Object.fromEntries(Object.entries(options.layers).map(([key, o]) => [key, scaled(o)]))
+  return { ...scaled(options), layers }
+}

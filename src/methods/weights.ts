@@ -1,0 +1,50 @@
+import { ModelError } from '../errors.ts'
+import type { Model } from '../ir/model.ts'
+import { toFloat32 } from '../tensor/half.ts'
+import type { Tensor } from '../tensor/tensor.ts'
+
+/**
+ * The numbers of a float weight.
+ * @throws ModelError when one of them is not finite: nothing sensible can be computed from it.
+ */
+export function finiteWeights(name: string, tensor: Tensor): Float32Array {
+  const values = toFloat32(tensor)
+  const wrong = values.findIndex((value) => !Number.isFinite(value))
+  if (wrong >= 0)
+    throw new ModelError('weight-not-finite', `element ${wrong} of the weight '${name}' is ${values[wrong]}`, {
+      place: name,
+      hint: 'Export the model again from a run that did not diverge, or exclude the layer.',
+    })
+  return values
+}
+
+/** The standard deviation of the weights that are not zero: pruned ones say nothing about the spread of the others. */
+export function deviation(values: Float32Array): number {
+  let count = 0
+  let sum = 0
+  for (const value of values)
+    if (value !== 0) {
+      count++
+      sum += value
+    }
+  const mean = sum / count
+  let squares = 0
+  for (const value of values) if (value !== 0) squares += (value - mean) ** 2
+  return count === 0 ? 0 : Math.sqrt(squares / count)
+}
+
+/** The model with some initializers replaced; everything else is shared with the original. */
+export function withInitializers(model: Model, replaced: ReadonlyMap<string, Tensor>): Model {
+  if (replaced.size === 0) return model
+  const initializers = new Map(model.graph.initializers)
+  for (const [name, tensor] of replaced) initializers.set(name, tensor)
+  return { ...model, graph: { ...model.graph, initializers } }
+}
+
+/** Whether the layer's weight is a float tensor as it stands: not codes, not a codebook, not masked by the graph. */
+export function isPlainFloat(model: Model, layer: Layer): boolean {
+  const tensor = model.graph.initializers.get(layer.weight)
+  return (
+    tensor !== undefined && ['float32', 'float16', 'bfloat16', 'float64'].includes(tensor.dtype) && plainSource(layer)
+  )
+}

@@ -1,0 +1,272 @@
+import { storageWithIndices } from '../codecs/accounting.ts'
+import type { Dataset } from '../datasets/dataset.ts'
+import type { Engine } from '../engines/engine.ts'
+import { describePack } from '../formats/pack/describe.ts'
+import { foldConstants } from '../ir/fold.ts'
+import { graphIndex } from '../ir/graph.ts'
+import { operatorKey, type Model } from '../ir/model.ts'
+import { operators } from '../ir/ops/index.ts'
+import { layers, type Layer } from '../ir/rewrite.ts'
+import { inferShapes, rebatch } from '../ir/shapes.ts'
+import { layerKind } from '../methods/layer-choice.ts'
+import { isPlainFloat } from '../methods/weights.ts'
+import { dtypes } from '../tensor/dtype.ts'
+import { toFloat32 } from '../tensor/half.ts'
+import { byteLength, elementCount, type Tensor } from '../tensor/tensor.ts'
+import { evaluate } from '../training/evaluate.ts'
+import { histogramOf, rangeOf } from './histogram.ts'
+import type { AccuracyMeasure, BytesPart, LatencyComparison, LayerResult, SizeMeasure } from './result.ts'
+
+/** A layer of a model whose weights were computed, whatever form they are stored in. */
+export interface DenseLayer {
+  readonly layer: Layer
+  /** Row-major, in the layout that the layer reads. */
+  readonly values: Float32Array
+  readonly shape: readonly number[]
+  readonly bytes: number
+}
+
+/** The layers with their weights as plain numbers, one entry for each layer in the order of execution. */
+export function denseLayers(model: Model): DenseLayer[] {
+  const dense = foldConstants(model, { all: true })
+  return layers(dense).flatMap((layer) => {
+    const tensor = dense.graph.initializers.get(layer.weight)
+    if (!tensor || dtypes[tensor.dtype].kind !== 'float') return []
+    return [{ layer, values: toFloat32(tensor), shape: tensor.shape, bytes: byteLength(tensor) }]
+  })
+}
+
+/** The bytes of a model's parameters: all its float initializers, as they are. */
+export function parameterBytes(model: Model): number {
+  let bytes = 0
+  for (const tensor of model.graph.initializers.values())
+    if (dtypes[tensor.dtype].kind === 'float') bytes += byteLength(tensor)
+  return bytes
+}
+
+/** The three ratios of `model` against `original`, and what they are made of. */
+export function measureSize(original: Model, model: Model, packBytes: number): SizeMeasure {
+  const dense = distinctWeights(denseLayers(model))
+  const total = weightCount(original)
+  let kept = 0
+  let storageBytes = 0
+  const own = new Map(layers(model).map((layer) => [layer.name, layer]))
+  const counted = new Set<string>()
+  for (const { layer, values, bytes } of dense) {
+    const account = storageOf(values, bytes, layerKind(layer), isPlainFloat(model, own.get(layer.name) ?? layer))
+    kept += account.survivors
+    storageBytes += account.bytes
+    for (const name of constantsOf(model, own.get(layer.name) ?? layer)) counted.add(name)
+  }
+  for (const [name, tensor] of model.graph.initializers)
+    if (!counted.has(name) && dtypes[tensor.dtype].kind === 'float') storageBytes += byteLength(tensor)
+  const before = parameterBytes(original)
+  return {
+    weights: total,
+    weightsKept: kept,
+    storageBytes,
+    packBytes,
+    ratios: {
+      weights: total / Math.max(1, kept),
+      storage: before / Math.max(1, storageBytes),
+      bytes: before / packBytes,
+    },
+  }
+}
+
+const weightCounts = new WeakMap<Model, number>()
+
+/** Weights of all layers, without biases; remembered, because every stage is measured against the same original. */
+function weightCount(model: Model): number {
+  const known = weightCounts.get(model)
+  if (known !== undefined) return known
+  const total = distinctWeights(denseLayers(model)).reduce((sum, { values }) => sum + values.length, 0)
+  weightCounts.set(model, total)
+  return total
+}
+
+/** Section 3 of Deep Compression: 8-bit indices for convolutions, 5-bit ones for dense layers; 32 bits a codebook entry. */
+function storageOf(values: Float32Array, bytes: number, kind: 'conv' | 'dense', plain: boolean) {
+  const indexBits = kind === 'conv' ? 8 : 5
+  const valueBits = (bytes * 8) / Math.max(1, values.length)
+  if (plain) return storageWithIndices(values, { bits: valueBits, indexBits })
+  const codebook = new Set(values).size
+  const bits = Math.max(1, Math.ceil(Math.log2(codebook)))
+  return storageWithIndices(values, { bits, indexBits, codebook, codebookBits: valueBits })
+}
+
+function distinctWeights(all: readonly DenseLayer[]): DenseLayer[] {
+  const seen = new Set<string>()
+  return all.filter(({ layer }) => !seen.has(layer.weight) && seen.add(layer.weight))
+}
+
+/** The initializers from which a layer's weight is computed: itself, or codes, codebooks, scales. */
+function constantsOf(model: Model, layer: Layer): Set<string> {
+  const index = graphIndex(model.graph)
+  const found = new Set<string>()
+  const walk = (value: string): void => {
+    if (value === '' || found.has(value)) return
+    if (model.graph.initializers.has(value)) found.add(value)
+    else for (const input of index.producer(value)?.inputs ?? []) walk(input)
+  }
+  walk(layer.node.inputs.find((input) => input === layer.weight) ?? weightInput(model, layer))
+  return found
+}
+
+function weightInput(model: Model, layer: Layer): string {
+  const index = graphIndex(model.graph)
+  const leadsToWeight = (value: string): boolean =>
+    value === layer.weight || (index.producer(value)?.inputs.some((input) => leadsToWeight(input)) ?? false)
+  return layer.node.inputs.slice(1).find(leadsToWeight) ?? layer.node.inputs.find(leadsToWeight) ?? layer.weight
+}
+
+/** Accuracy and loss of a classifier on a data set. */
+export async function measureAccuracy(
+  model: Model,
+  data: Dataset,
+  engine: Engine,
+  signal?: AbortSignal,
+): Promise<AccuracyMeasure> {
+  const { accuracy, loss, count, correct } = await evaluate(model, data, engine, { signal })
+  return { data: data.name, count, correct, accuracy, loss }
+}
+
+export interface LatencyOptions {
+  /** Pairs of timed runs. Default 30. */
+  readonly runs?: number
+  /** Stops early after this many milliseconds. Default 4,000. */
+  readonly limitMs?: number
+  readonly signal?: AbortSignal
+}
+
+/**
+ * Times both models on the same inputs in the same engine, turn by turn, so that whatever else the machine does hits
+ * both alike.
+ */
+export async function measureLatency(
+  before: Model,
+  after: Model,
+  feeds: Readonly<Record<string, Tensor>>,
+  engine: Engine,
+  options: LatencyOptions = {},
+): Promise<LatencyComparison> {
+  const sessions = [await engine.createSession(before), await engine.createSession(after)]
+  try {
+    const times: [number[], number[]] = [[], []]
+    for (const session of sessions) for (let i = 0; i < 3; i++) await session.run(feeds)
+    const start = performance.now()
+    const limit = options.limitMs ?? 4000
+    for (let run = 0; run < (options.runs ?? 30); run++) {
+      options.signal?.throwIfAborted()
+      for (const which of run % 2 === 0 ? ([0, 1] as const) : ([1, 0] as const)) {
+        const begin = performance.now()
+        await sessions[which].run(feeds)
+        times[which].push(performance.now() - begin)
+      }
+      if (performance.now() - start > limit && run >= 4) break
+    }
+    const batch = Object.values(feeds)[0]?.shape[0] ?? 1
+    const [first, second] = times.map(quartiles)
+    return { engine: engine.name, batch, runs: times[0].length, before: first, after: second }
+  } finally {
+    for (const session of sessions) await session.close()
+  }
+}
+
+function quartiles(times: readonly number[]) {
+  const sorted = [...times].sort((a, b) => a - b)
+  const at = (share: number) => sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))]
+  return { lowMs: at(0.25), medianMs: at(0.5), highMs: at(0.75) }
+}
+
+/** The table of layers: shapes, work, density, bits and bytes before and after, and the errors of their outputs. */
+export function measureLayers(
+  original: Model,
+  model: Model,
+  pack: Uint8Array,
+  outputErrors: ReadonlyMap<string, number>,
+): LayerResult[] {
+  const bytesOf = bytesByTensor(model, pack)
+  const work = macsOf(original)
+  const after = new Map(denseLayers(model).map((item) => [item.layer.name, item]))
+  const own = new Map(layers(model).map((layer) => [layer.name, layer]))
+  return denseLayers(original).flatMap(({ layer, values, shape, bytes }) => {
+    const result = after.get(layer.name)
+    const stored = own.get(layer.name)
+    if (!result || !stored) return []
+    const constants = constantsOf(model, stored)
+    const bytesAfter = Math.round([...constants].reduce((sum, name) => sum + (bytesOf.get(name) ?? 0), 0))
+    const kept = result.values.reduce((count, value) => count + (value === 0 ? 0 : 1), 0)
+    const { from, to } = rangeOf(values)
+    const bias = layer.bias ? elementCount(original.graph.initializers.get(layer.bias)?.shape ?? [0]) : 0
+    const macs = work.get(layer.name)
+    const outputError = outputErrors.get(layer.name)
+    return [
+      {
+        name: layer.name,
+        op: layer.node.op,
+        weight: layer.weight,
+        shape,
+        parameters: values.length + bias,
+        ...(macs === undefined ? {} : { macs }),
+        density: kept / Math.max(1, result.values.length),
+        bitsPerWeight: (bytesAfter * 8) / Math.max(1, values.length),
+        bytesBefore: bytes,
+        bytesAfter,
+        ...(outputError === undefined ? {} : { outputError }),
+        before: histogramOf(values, from, to),
+        after: histogramOf(result.values, from, to),
+      },
+    ]
+  })
+}
+
+/**
+ * The bytes of each initializer in the pack. Small ones lie in streams that they share; of these each gets its part by
+ * its size before coding.
+ */
+function bytesByTensor(model: Model, pack: Uint8Array): Map<string, number> {
+  const result = new Map<string, number>()
+  let common = 0
+  for (const { tensor, kind, bytes } of describePack(pack).streams)
+    if (tensor !== undefined) result.set(tensor, (result.get(tensor) ?? 0) + bytes)
+    else if (kind === 'small constants') common += bytes
+  const small = [...model.graph.initializers].filter(([name]) => !result.has(name))
+  const total = small.reduce((sum, [, tensor]) => sum + byteLength(tensor), 0)
+  for (const [name, tensor] of small) result.set(name, total === 0 ? 0 : (common * byteLength(tensor)) / total)
+  return result
+}
+
+/** Multiply-accumulates of each layer for one example, by name; without those whose shapes cannot be told. */
+function macsOf(model: Model): Map<string, number> {
+  const result = new Map<string, number>()
+  const single = rebatch(model, 1)
+  const types = inferShapes(single)
+  const staticType = (value: string) => {
+    const type = types.get(value)
+    if (!type?.shape?.every((size) => typeof size === 'number')) return undefined
+    return { dtype: type.dtype, shape: type.shape as readonly number[] }
+  }
+  for (const layer of layers(single)) {
+    const record = operators.get(operatorKey(layer.node))
+    const inputs = layer.node.inputs.map(staticType)
+    const outputs = layer.node.outputs.map(staticType)
+    if (!record || inputs.some((type, i) => !type && layer.node.inputs[i] !== '')) continue
+    if (outputs.every((type) => type !== undefined))
+      result.set(layer.name, record.cost({ node: layer.node, inputs, outputs }).macs)
+  }
+  return result
+}
+
+/** Where the bytes of a pack are, by kind of content. The parts add up to the whole file. */
+export function packParts(pack: Uint8Array): BytesPart[] {
+  const sums = new Map<string, number>()
+  let rest = pack.length
+  for (const { kind, bytes } of describePack(pack).streams) {
+    const label = kind === 'header' || kind === 'checksum' ? 'header and checksum' : kind
+    sums.set(label, (sums.get(label) ?? 0) + bytes)
+    rest -= bytes
+  }
+  if (rest > 0) sums.set('header and checksum', (sums.get('header and checksum') ?? 0) + rest)
+  return [...sums].map(([label, bytes]) => ({ label, bytes })).sort((a, b) => b.bytes - a.bytes)
+}

@@ -1,0 +1,187 @@
+import type { Dataset } from '../datasets/dataset.ts'
+import type { Engine } from '../engines/engine.ts'
+import { EspalierError } from '../errors.ts'
+import { writeModel } from '../formats/onnx/write.ts'
+import { readPack } from '../formats/pack/read.ts'
+import { createDraft } from '../ir/draft.ts'
+import type { Model } from '../ir/model.ts'
+import { layers } from '../ir/rewrite.ts'
+import { verify } from '../ir/verify.ts'
+import { toFloat32 } from '../tensor/half.ts'
+import type { Tensor } from '../tensor/tensor.ts'
+import { sampleInputs } from './inputs.ts'
+import type { ProofCheck } from './result.ts'
+
+export interface ProofInput {
+  readonly original: Model
+  readonly compressed: Model
+  readonly pack: Uint8Array
+  readonly engine: Engine
+  readonly seed: number
+  /** Examples to run; without them, or where they do not fit, random numbers. */
+  readonly data?: Dataset
+  /** A model that still has what `compressed` lost, multiplied by zero: its outputs must be the same to 1e-5. */
+  readonly masked?: Model
+}
+
+export interface Proof {
+  readonly checks: readonly ProofCheck[]
+  /** Relative root mean square error of each layer's output, by the layer's name. */
+  readonly outputErrors: ReadonlyMap<string, number>
+}
+
+/** Shows that the result is sound: the graph, the pack, the engine, and how far the outputs are from the original's. */
+export async function prove(input: ProofInput): Promise<Proof> {
+  const { compressed, original, engine } = input
+  const problems = verify(compressed)
+  const checks: ProofCheck[] = [
+    {
+      check: 'the graph is valid ONNX',
+      passed: problems.length === 0,
+      detail:
+        problems.length === 0
+          ? 'verify found no problem'
+          : `${problems.length} problems: ${JSON.stringify(problems[0])}`,
+    },
+    restores(compressed, input.pack),
+  ]
+  const outputErrors = new Map<string, number>()
+  const feeds = await sampleInputs(original, { seed: input.seed, batch: 8, data: input.data })
+  if (!feeds) {
+    checks.push({ check: 'the engine runs it', passed: true, detail: 'not run: an input has no declared shape' })
+    return { checks, outputErrors }
+  }
+  const tapped = layers(original).filter((layer) => producesSame(compressed, layer.node.outputs[0]))
+  const taps = tapped.map((layer) => layer.node.outputs[0])
+  const before = await runTapped(original, taps, feeds, engine)
+  const after = await attempt(() => runTapped(compressed, taps, feeds, engine))
+  if (after instanceof EspalierError) {
+    checks.push({ check: 'the engine runs it', passed: false, detail: after.message })
+    return { checks, outputErrors }
+  }
+  checks.push({ check: 'the engine runs it', passed: true, detail: engine.name })
+  for (const layer of tapped) {
+    const error = relativeError(before[layer.node.outputs[0]], after[layer.node.outputs[0]])
+    if (error !== undefined) outputErrors.set(layer.name, error)
+  }
+  checks.push(...compareOutputs(original, before, after, input.data !== undefined))
+  if (input.masked) {
+    const masked = await runTapped(input.masked, [], feeds, engine)
+    const worst = Math.max(...original.graph.outputs.map(({ name }) => largestDifference(masked[name], after[name])))
+    checks.push({
+      check: 'masked = cut',
+      passed: worst <= 1e-5,
+      detail: `largest difference ${worst.toExponential(1)}`,
+    })
+  }
+  return { checks, outputErrors }
+}
+
+function restores(model: Model, pack: Uint8Array): ProofCheck {
+  const check = 'the pack restores the model bit for bit'
+  try {
+    const expected = writeModel(model)
+    const restored = writeModel(readPack(pack))
+    const same = expected.length === restored.length && expected.every((byte, i) => byte === restored[i])
+    return { check, passed: same, detail: same ? `${expected.length} bytes of ONNX, all equal` : 'the bytes differ' }
+  } catch (error) {
+    if (error instanceof EspalierError) return { check, passed: false, detail: error.message }
+    throw error
+  }
+}
+
+async function attempt<T>(work: () => Promise<T>): Promise<T | EspalierError> {
+  try {
+    return await work()
+  } catch (error) {
+    if (error instanceof EspalierError) return error
+    throw error
+  }
+}
+
+function producesSame(model: Model, value: string): boolean {
+  return model.graph.nodes.some((node) => node.outputs.includes(value))
+}
+
+/** Runs the model with the inner values `taps` as further outputs. */
+async function runTapped(
+  model: Model,
+  taps: readonly string[],
+  feeds: Readonly<Record<string, Tensor>>,
+  engine: Engine,
+) {
+  const draft = createDraft(model)
+  for (const tap of taps) if (!draft.outputs.some(({ name }) => name === tap)) draft.output(tap)
+  const session = await engine.createSession(draft.finish())
+  try {
+    return await session.run(feeds)
+  } finally {
+    await session.close()
+  }
+}
+
+function compareOutputs(
+  original: Model,
+  before: Readonly<Record<string, Tensor>>,
+  after: Readonly<Record<string, Tensor>>,
+  real: boolean,
+): ProofCheck[] {
+  const inputs = real ? 'examples of the data' : 'random inputs'
+  return original.graph.outputs.map(({ name }) => {
+    const check = `output '${name}' against the original's`
+    const x = before[name]
+    const y = after[name]
+    if (!y || x.shape.join() !== y.shape.join() || x.dtype !== y.dtype)
+      return { check, passed: false, detail: 'another type or shape' }
+    const error = relativeError(x, y)
+    const finite = error !== undefined && Number.isFinite(error)
+    const agreement = topAgreement(x, y)
+    const words = [
+      error === undefined ? 'not comparable as numbers' : `relative error ${percent(error)}`,
+      ...(agreement === undefined ? [] : [`the same class for ${percent(agreement)}`]),
+    ]
+    return { check, passed: error === undefined || finite, detail: `${words.join(', ')}, on ${inputs}` }
+  })
+}
+
+const percent = (share: number) => `${(share * 100).toPrecision(3)} %`
+
+/** ‖y − x‖ / ‖x‖; undefined for what are no numbers or other shapes; 0 where both are zero. */
+function relativeError(x: Tensor | undefined, y: Tensor | undefined): number | undefined {
+  if (!x || !y || x.dtype === 'string' || x.shape.join() !== y.shape.join()) return undefined
+  const a = toFloat32(x)
+  const b = toFloat32(y)
+  let difference = 0
+  let size = 0
+  for (let i = 0; i < a.length; i++) {
+    difference += (b[i] - a[i]) ** 2
+    size += a[i] ** 2
+  }
+  if (difference === 0) return 0
+  return Math.sqrt(difference / Math.max(size, Number.MIN_VALUE))
+}
+
+function largestDifference(x: Tensor, y: Tensor): number {
+  const a = toFloat32(x)
+  const b = toFloat32(y)
+  let worst = 0
+  for (let i = 0; i < a.length; i++) worst = Math.max(worst, Math.abs(a[i] - b[i]) / Math.max(1, Math.abs(a[i])))
+  return worst
+}
+
+/** How often the greatest element of a row is the same, where the output looks like scores of classes: [N, classes]. */
+function topAgreement(x: Tensor, y: Tensor): number | undefined {
+  const classes = x.shape.slice(1).reduce((product, size) => product * size, 1)
+  if (x.shape.length < 2 || classes < 2 || x.shape.slice(2).some((size) => size !== 1)) return undefined
+  const a = toFloat32(x)
+  const b = toFloat32(y)
+  let same = 0
+  for (let row = 0; row < x.shape[0]; row++) if (top(a, row, classes) === top(b, row, classes)) same++
+  return same / x.shape[0]
+}
+
+function top(values: Float32Array, row: number, classes: number): number {
+  let best = row * classes
+  for (let i = best + 1; i < (row + 1) * classes; i++) if (values[i] > values[best]) best = i
+  return best - row * classes
+}

@@ -1,0 +1,66 @@
+import type { RunReport } from './result.ts'
+
+const percent = (share: number) => `${(share * 100).toPrecision(3)} %`
+
+/** Says, in whole sentences, where a result is not smaller, not faster or not proven, and why. */
+export function remarksOn(report: Omit<RunReport, 'remarks'>): string[] {
+  const remarks: string[] = []
+  const { files, latency, size, accuracy, budget } = report
+  const zeros = 1 - size.weightsKept / Math.max(1, size.weights)
+  if (files.pack >= files.originalOnnx)
+    remarks.push(
+      `The pack is not smaller than the original file. ${
+        report.layers.every(({ bytesAfter, bytesBefore }) => bytesAfter >= bytesBefore * 0.9)
+          ? 'No step of the recipe removed or shared enough weights.'
+          : 'The weights are smaller; what is left is the graph and the tensors that no step touched.'
+      }`,
+    )
+  if (files.onnx > files.originalOnnx * 0.9)
+    remarks.push(
+      `The ONNX file is ${files.onnx >= files.originalOnnx ? 'not smaller' : 'hardly smaller'} than the original's: ${
+        zeros > 0.01 ? 'ONNX stores zeros like any other number, ' : 'ONNX stores codes in whole bytes, '
+      }and only the pack is entropy-coded. Ship the pack.`,
+    )
+  if (latency && latency.after.medianMs > latency.before.medianMs * 0.95) {
+    const change = latency.after.medianMs / latency.before.medianMs
+    remarks.push(
+      `It does not run faster in ${latency.engine} (${change.toFixed(2)} times the time). ${
+        zeros > 0.01
+          ? 'Pruned weights are zeros in dense tensors, and the engine multiplies with them all the same.'
+          : 'Shared weights are looked up once, when the session is made, and then multiplied as before.'
+      } Removing whole filters or computing with integers makes a network faster.`,
+    )
+  }
+  for (const layer of report.layers) {
+    if (layer.bytesAfter < layer.bytesBefore * 0.95) continue
+    const reason = report.skipped.find((skip) => skip.layer === layer.name)?.reason
+    remarks.push(
+      `Layer ${layer.name} takes ${layer.bytesAfter} bytes in the pack, ${layer.bytesBefore} before: ${
+        reason ?? 'its weights neither became zeros nor share values, and floats hardly compress'
+      }.`,
+    )
+  }
+  if (accuracy && accuracy.after.accuracy < accuracy.before.accuracy) {
+    const worst = report.layers.reduce(
+      (a, b) => ((b.outputError ?? 0) > (a?.outputError ?? -1) ? b : a),
+      report.layers[0],
+    )
+    const lost = accuracy.before.correct - accuracy.after.correct
+    remarks.push(
+      `${lost} of ${accuracy.before.count} more examples are wrong. ${
+        worst?.outputError === undefined
+          ? ''
+          : `The outputs differ most after ${worst.name} (${percent(worst.outputError)}): be milder there first.`
+      }`.trim(),
+    )
+  }
+  if (!accuracy) remarks.push('Accuracy was not measured: there was no data.')
+  if (!latency) remarks.push('Latency was not measured.')
+  if (budget && !budget.met)
+    remarks.push(
+      `The budget of ${budget.maxAccuracyLoss} points was not met: the best of ${budget.tried.length} runs lost ${budget.accuracyLoss.toFixed(2)}.`,
+    )
+  for (const { check, passed, detail } of report.proof)
+    if (!passed) remarks.push(`NOT PROVEN: ${check}: ${detail}. Do not ship this result; please report a bug.`)
+  return remarks
+}

@@ -1,0 +1,259 @@
+import type { DataSplits } from '../datasets/dataset.ts'
+import type { Engine } from '../engines/engine.ts'
+import { ModelError, UsageError } from '../errors.ts'
+import { readModel } from '../formats/onnx/read.ts'
+import { writeModel } from '../formats/onnx/write.ts'
+import { writePack } from '../formats/pack/write.ts'
+import type { Model } from '../ir/model.ts'
+import { assertValid, verify } from '../ir/verify.ts'
+import type { Context } from '../methods/method.ts'
+import type { ProgressListener } from '../progress.ts'
+import { fedInputs, sampleInputs } from './inputs.ts'
+import { measureAccuracy, measureLatency, measureLayers, measureSize, packParts, parameterBytes } from './measure.ts'
+import { prove } from './proof.ts'
+import type { Recipe } from './recipe.ts'
+import { remarksOn } from './remarks.ts'
+import type { AccuracyMeasure, BudgetResult, RunReport, Skipped, StageResult } from './result.ts'
+import { searchStrength } from './search.ts'
+
+/** Keeps what a stage made, so that a run that was killed goes on where it was. Names are letters, digits and dots. */
+export interface StageStore {
+  load(name: string): Promise<Uint8Array | undefined>
+  save(name: string, bytes: Uint8Array): Promise<void>
+}
+
+/** What a run gets from outside. */
+export interface RunEnvironment {
+  readonly engine: Engine
+  /** Training and validation data go to the methods; the test data only measure. */
+  readonly data?: DataSplits
+  /** Overrides the recipe's. */
+  readonly seed?: number
+  readonly signal?: AbortSignal
+  readonly progress?: ProgressListener
+  readonly store?: StageStore
+  /** Called after each stage, for a display. */
+  readonly onStage?: (stage: StageResult, position: number) => void
+  /** What the report calls the model; default: the graph's name. */
+  readonly modelName?: string
+  /** Bytes of the file that the model came from; default: of the ONNX file that we would write. */
+  readonly originalFileBytes?: number
+  /** Set to false to leave latency out. */
+  readonly latency?: boolean
+}
+
+export interface RunResult {
+  readonly model: Model
+  readonly pack: Uint8Array
+  readonly onnx: Uint8Array
+  readonly report: RunReport
+}
+
+interface Pass {
+  readonly model: Model
+  readonly pack: Uint8Array
+  readonly stages: readonly StageResult[]
+  readonly skipped: readonly Skipped[]
+}
+
+/**
+ * Applies a recipe to a model and measures and proves the result. Where the recipe has a budget, the strengths of its
+ * methods are searched on the validation data. The model is not changed.
+ * @throws ModelError when the model is not valid, UsageError when recipe and data do not fit; whatever a method throws.
+ */
+export async function runRecipe(model: Model, recipe: Recipe, environment: RunEnvironment): Promise<RunResult> {
+  const start = performance.now()
+  assertValid(model)
+  const seed = environment.seed ?? recipe.seed
+  const { pass, budget } = await withinBudget(model, recipe, environment, seed)
+  return finishRun(model, recipe, environment, { pass, budget, seed, start })
+}
+
+async function withinBudget(model: Model, recipe: Recipe, environment: RunEnvironment, seed: number) {
+  const { data, engine, signal } = environment
+  if (!recipe.budget || !data) return { pass: await applySteps(model, recipe, environment, seed, 1), budget: undefined }
+  const { maxAccuracyLoss } = recipe.budget
+  const before = await measureAccuracy(model, data.validation, engine, signal)
+  const found = await searchStrength(
+    recipe.budget,
+    recipe.steps.some(({ method }) => method.strength) ? undefined : 0,
+    {
+      run: async (strength) => {
+        const pass = await applySteps(model, recipe, environment, seed, strength)
+        const after = await measureAccuracy(pass.model, data.validation, engine, signal)
+        return { pass, accuracyLoss: (before.accuracy - after.accuracy) * 100 }
+      },
+    },
+  )
+  const budget: BudgetResult = {
+    maxAccuracyLoss,
+    met: found.best.accuracyLoss <= maxAccuracyLoss,
+    accuracyLoss: found.best.accuracyLoss,
+    strength: found.best.strength,
+    tried: found.tried.map(({ strength, accuracyLoss, pass }) => ({
+      strength,
+      accuracyLoss,
+      packBytes: pass.pack.length,
+    })),
+  }
+  return { pass: found.best.pass, budget }
+}
+
+async function applySteps(
+  model: Model,
+  recipe: Recipe,
+  environment: RunEnvironment,
+  seed: number,
+  strength: number,
+): Promise<Pass> {
+  const { engine, data, signal, progress, store } = environment
+  const skipped: Skipped[] = []
+  const stages: StageResult[] = []
+  let current = model
+  let pack: Uint8Array | undefined
+  let key = store
+    ? fingerprint([writeModel(model), data?.train.name ?? '', String(seed), JSON.stringify(recipe.training)])
+    : ''
+  for (const [position, { method, options: written }] of recipe.steps.entries()) {
+    signal?.throwIfAborted()
+    const options = strength === 1 || !method.strength ? written : method.strength(written, strength)
+    if (method.needs.includes('training-data') && !data)
+      throw new UsageError('step-needs-data', `the method '${method.name}' needs training data`, {
+        place: `step ${position + 1}`,
+        hint: 'Name a data set with data: in the recipe or --data.',
+      })
+    key = store ? fingerprint([key, method.name, JSON.stringify(options)]) : ''
+    const kept = store && (await restoreStage(store, key))
+    if (kept) {
+      current = kept.model
+      skipped.push(...kept.skipped)
+      stages.push(kept.stage)
+      pack = undefined
+      environment.onStage?.(kept.stage, position)
+      continue
+    }
+    const start = performance.now()
+    const ownSkips: Skipped[] = []
+    const context: Context = {
+      seed,
+      engine,
+      signal,
+      progress,
+      data: data && { train: data.train, validation: data.validation },
+      training: recipe.training,
+      skip: (layer, reason) => ownSkips.push({ layer, method: method.name, reason }),
+    }
+    current = await method.apply(current, options, context)
+    const problems = verify(current)
+    if (problems.length > 0)
+      throw new ModelError(
+        'method-broke-model',
+        `after '${method.name}' the graph is not valid: ${JSON.stringify(problems[0])}`,
+        {
+          place: `step ${position + 1}`,
+          hint: 'This is a bug of Espalier: please report it with the model and the recipe.',
+        },
+      )
+    const bytes = writePack(current)
+    pack = bytes
+    const stage: StageResult = {
+      method: method.name,
+      options,
+      size: measureSize(model, current, bytes.length),
+      ...(data ? { accuracy: await measureAccuracy(current, data.test, engine, signal) } : {}),
+      seconds: (performance.now() - start) / 1000,
+    }
+    stages.push(stage)
+    skipped.push(...ownSkips)
+    if (store) await keepStage(store, key, current, stage, ownSkips)
+    environment.onStage?.(stage, position)
+  }
+  return { model: current, pack: pack ?? writePack(current), stages, skipped }
+}
+
+async function finishRun(
+  model: Model,
+  recipe: Recipe,
+  environment: RunEnvironment,
+  { pass, budget, seed, start }: { pass: Pass; budget: BudgetResult | undefined; seed: number; start: number },
+): Promise<RunResult> {
+  const { engine, data, signal } = environment
+  const onnx = writeModel(pass.model)
+  const originalOnnx = environment.originalFileBytes ?? writeModel(model).length
+  const proof = await prove({
+    original: model,
+    compressed: pass.model,
+    pack: pass.pack,
+    engine,
+    seed,
+    data: data?.validation,
+  })
+  const after = pass.stages.at(-1)?.accuracy
+  const accuracy: { before: AccuracyMeasure; after: AccuracyMeasure } | undefined = data &&
+    after && { before: await measureAccuracy(model, data.test, engine, signal), after }
+  const feeds = await sampleInputs(model, { seed, batch: 1, data: data?.validation })
+  const runnable =
+    feeds !== undefined && proof.checks.every(({ check, passed }) => passed || check !== 'the engine runs it')
+  const latency =
+    environment.latency === false || !runnable
+      ? undefined
+      : await measureLatency(model, pass.model, feeds, engine, { signal })
+  const files = {
+    originalOnnx,
+    originalParameters: parameterBytes(model),
+    onnx: onnx.length,
+    pack: pass.pack.length,
+  }
+  const report: Omit<RunReport, 'remarks'> = {
+    format: 'espalier-report',
+    version: 1,
+    model: environment.modelName ?? (model.graph.name || fedInputs(model)[0]?.name || 'model'),
+    recipe: { name: recipe.name, ...(recipe.summary === undefined ? {} : { summary: recipe.summary }), seed },
+    files,
+    size: measureSize(model, pass.model, pass.pack.length),
+    ...(accuracy ? { accuracy } : {}),
+    ...(latency ? { latency } : {}),
+    stages: pass.stages,
+    layers: measureLayers(model, pass.model, pass.pack, proof.outputErrors),
+    parts: packParts(pass.pack),
+    skipped: pass.skipped,
+    proof: proof.checks,
+    ...(budget ? { budget } : {}),
+    seconds: (performance.now() - start) / 1000,
+  }
+  return { model: pass.model, pack: pass.pack, onnx, report: { ...report, remarks: remarksOn(report) } }
+}
+
+async function restoreStage(store: StageStore, key: string) {
+  const bytes = await store.load(`${key}.onnx`)
+  const facts = await store.load(`${key}.json`)
+  if (!bytes || !facts) return undefined
+  const { stage, skipped } = JSON.parse(new TextDecoder().decode(facts)) as { stage: StageResult; skipped: Skipped[] }
+  return { model: readModel(bytes), stage, skipped }
+}
+
+async function keepStage(
+  store: StageStore,
+  key: string,
+  model: Model,
+  stage: StageResult,
+  skipped: readonly Skipped[],
+) {
+  // The facts come last: where they are, the model is whole.
+  await store.save(`${key}.onnx`, writeModel(model))
+  await store.save(`${key}.json`, new TextEncoder().encode(JSON.stringify({ stage, skipped })))
+}
+
+/** 64 bits of FNV-1a in two lanes, as 16 hexadecimal digits: to tell stages apart, not to resist an attacker. */
+function fingerprint(parts: readonly (Uint8Array | string)[]): string {
+  let a = 0x811c9dc5
+  let b = 0x9dc5811c
+  for (const part of parts) {
+    const bytes = typeof part === 'string' ? new TextEncoder().encode(`${part}\0`) : part
+    for (const byte of bytes) {
+      a = Math.imul(a ^ byte, 0x01000193)
+      b = Math.imul(b ^ byte, 0x85ebca6b) ^ (b >>> 13)
+    }
+  }
+  return [a, b].map((lane) => (lane >>> 0).toString(16).padStart(8, '0')).join('')
+}
