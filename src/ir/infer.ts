@@ -1,7 +1,7 @@
 /** Shape inference over the operator records, with the shape arithmetic folded on the way. */
-import { ModelError, UnsupportedError, type EspalierError } from '../errors.ts'
+import { EspalierError, ModelError, UnsupportedError } from '../errors.ts'
 import { elementCount, type Tensor } from '../tensor/tensor.ts'
-import { mapSubgraphs } from './graph.ts'
+import { mapSubgraphs, nodeLabel } from './graph.ts'
 import { inferControl } from './infer-control.ts'
 import {
   operatorKey,
@@ -87,8 +87,7 @@ export function createScope(functions: readonly LocalFunction[], outer?: Scope, 
     try {
       outputs = inferOutputs(node, inputs, shapes)
     } catch (error) {
-      if (!(error instanceof ModelError || error instanceof UnsupportedError)) throw error
-      problems.push({ node, error })
+      problems.push({ node, error: asProblem(node, error) })
     }
     for (const [index, output] of node.outputs.entries()) {
       if (output === '') continue
@@ -142,8 +141,8 @@ export function createScope(functions: readonly LocalFunction[], outer?: Scope, 
         node.outputs.forEach((name, index) => name !== '' && results[index] && addConstant(name, results[index]))
         return
       } catch (error) {
-        if (!(error instanceof ModelError || error instanceof UnsupportedError)) throw error
-        problems.push({ node, error })
+        const problem = asProblem(node, error)
+        if (!(problem instanceof UnsupportedError)) problems.push({ node, error: problem })
       }
     }
     if (!known) return
@@ -177,6 +176,15 @@ export function createScope(functions: readonly LocalFunction[], outer?: Scope, 
     },
   }
   return self
+}
+
+/** Rules may assume the inputs and attributes that the schema demands; a node without them is malformed. */
+function asProblem(node: Node, error: unknown): EspalierError {
+  if (error instanceof EspalierError) return error
+  return new ModelError('malformed-node', `${node.op} does not have the inputs and attributes that it needs`, {
+    place: nodeLabel(node),
+    cause: error,
+  })
 }
 
 /** A node of a function's body with the caller's attributes in the place of references; absent ones are left out. */

@@ -2,7 +2,7 @@
 import type { Tensor } from '../../tensor/tensor.ts'
 import { toAttribute } from '../draft.ts'
 import { mapSubgraphs, valueNames } from '../graph.ts'
-import { createScope, type Scope } from '../infer.ts'
+import { constantNode, createScope, type Scope } from '../infer.ts'
 import { CANONICAL_OPSET, type Graph, type LocalFunction, type Model, type Node } from '../model.ts'
 import { upgradeRules } from './rules.ts'
 import type { UpgradeContext, UpgradeRule } from './rule.ts'
@@ -14,28 +14,45 @@ const rulesByOp = new Map<string, readonly UpgradeRule[]>()
 for (const rule of upgradeRules) rulesByOp.set(rule.op, [...(rulesByOp.get(rule.op) ?? []), rule])
 
 /**
- * The model in the canonical opset, or unchanged when its opset is that or a later one. Operators of other domains, local
- * functions by the name of a standard operator and operators that no longer exist stay as they are. Where all initializers
- * are listed as inputs too, as IR versions before 4 demanded and exporters long kept doing, they are no inputs afterwards.
+ * The model in the canonical opset, or in its own when that is a later one. Operators of other domains, local functions by
+ * the name of a standard operator and operators that no longer exist stay as they are. Where all initializers are listed as
+ * inputs too, as IR versions before 4 demanded and exporters long kept doing, they are no inputs afterwards. Constant nodes
+ * of the main graph become initializers.
  */
 export function raiseOpset(model: Model): Model {
   const names = valueNames(model.graph)
   const from = model.opsets.get('')
   const shadowed = new Set(model.functions.filter((item) => item.domain === '').map((item) => item.name))
   const functions = model.functions.map((item) => raiseFunction(item, model.functions, shadowed))
-  const weights = model.graph.initializers
-  const inputs = model.irVersion < 4 ? model.graph.inputs.filter((info) => !weights.has(info.name)) : model.graph.inputs
-  const graph = inputs.length === model.graph.inputs.length ? model.graph : { ...model.graph, inputs }
+  const graph = shadowed.has('Constant') ? withoutWeightInputs(model) : liftConstants(withoutWeightInputs(model))
   if (from === undefined || from >= CANONICAL_OPSET)
     return { ...model, functions, graph, irVersion: Math.max(model.irVersion, 4) }
-  const raiser: Raiser = { from, names, shadowed }
   return {
     ...model,
     irVersion: Math.max(model.irVersion, CANONICAL_IR),
     opsets: new Map(model.opsets).set('', CANONICAL_OPSET),
     functions,
-    graph: raiseGraph(graph, raiser, createScope(model.functions)),
+    graph: raiseGraph(graph, { from, names, shadowed }, createScope(model.functions)),
   }
+}
+
+function withoutWeightInputs({ graph, irVersion }: Model): Graph {
+  const data = graph.inputs.filter((info) => !graph.initializers.has(info.name))
+  const listed = graph.inputs.length - data.length
+  if (listed === 0 || (irVersion >= 4 && listed < graph.initializers.size)) return graph
+  return { ...graph, inputs: data }
+}
+
+function liftConstants(graph: Graph): Graph {
+  const initializers = new Map(graph.initializers)
+  const outputs = new Set(graph.outputs.map((info) => info.name))
+  const nodes = graph.nodes.filter((node) => {
+    const value = node.extras || node.doc || outputs.has(node.outputs[0]) ? undefined : constantNode(node)
+    if (!value || node.attributes['value']?.extras || initializers.has(node.outputs[0])) return true
+    initializers.set(node.outputs[0], value)
+    return false
+  })
+  return nodes.length === graph.nodes.length ? graph : { ...graph, nodes, initializers }
 }
 
 interface Raiser {
