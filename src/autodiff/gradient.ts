@@ -41,7 +41,6 @@ export interface Differentiated {
  */
 export function differentiate(model: Model, { loss, parameters, inputs = [] }: DifferentiateOptions): Differentiated {
   const wanted = [...parameters, ...inputs]
-  const hasOwnRule = (node: Node) => operators.get(operatorKey(node))?.gradient !== undefined
   const forward = unrollLoops(inlineFunctions(model, hasOwnRule), wanted)
   const types = inferShapes(forward)
   const draft = createDraft(forward)
@@ -73,6 +72,10 @@ export function differentiate(model: Model, { loss, parameters, inputs = [] }: D
     gradients.set(value, name)
   }
   return { model: draft.finish(), gradients }
+}
+
+function hasOwnRule(node: Node): boolean {
+  return operators.get(operatorKey(node))?.gradient !== undefined
 }
 
 /**

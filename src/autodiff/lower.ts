@@ -38,9 +38,12 @@ export function lower(model: Model, target: Target = { backend: 'cpu', threads: 
   return rewrite(model, target, isOurs)
 }
 
+function hasBody(node: Node): boolean {
+  return isOurs(node) && operators.get(operatorKey(node))?.body !== undefined
+}
+
 /** Puts the standard nodes of their bodies in the place of custom-gradient functions: what an exported model needs. */
 export function inlineCustomFunctions(model: Model): Model {
-  const hasBody = (node: Node) => isOurs(node) && operators.get(operatorKey(node))?.body !== undefined
   if (!anyNode(model.graph, hasBody)) return model
   return rewrite(model, { backend: 'cpu', threads: 1 }, hasBody)
 }
