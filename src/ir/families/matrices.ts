@@ -2,6 +2,7 @@
 import { elementCount } from '../../tensor/tensor.ts'
 import type { Dim, Node } from '../model.ts'
 import { windowError } from '../windows.ts'
+import { broadcastDims } from './broadcast.ts'
 
 /** Two operands seen as stacks of matrices: [...batch, rows, inner] * [...batch, inner, columns]. */
 export interface MatrixProduct<D extends Dim = Dim> {
@@ -26,22 +27,9 @@ export function matrixProduct<D extends Dim>(node: Node, a: readonly D[], b: rea
   const [innerRight, columns] = right.slice(-2)
   if (typeof inner === 'number' && typeof innerRight === 'number' && inner !== innerRight)
     throw windowError(node, `[${a.join(', ')}] and [${b.join(', ')}] do not multiply`)
-  const batch = broadcastBatch(node, left.slice(0, -2), right.slice(0, -2))
+  const batch = broadcastDims(node, [left.slice(0, -2), right.slice(0, -2)]) as readonly D[]
   const shape = [...batch, ...(a.length === 1 ? [] : [rows]), ...(b.length === 1 ? [] : [columns])]
   return { left, right, batch, rows, inner, columns, shape }
-}
-
-function broadcastBatch<D extends Dim>(node: Node, a: readonly D[], b: readonly D[]): D[] {
-  const rank = Math.max(a.length, b.length)
-  return Array.from({ length: rank }, (_, axis) => {
-    const x = a[axis - (rank - a.length)] ?? (1 as D)
-    const y = b[axis - (rank - b.length)] ?? (1 as D)
-    if (x === y || y === 1) return x
-    if (x === 1) return y
-    if (typeof x === 'number' && typeof y === 'number')
-      throw windowError(node, `its batch axes [${a.join(', ')}] and [${b.join(', ')}] do not broadcast`)
-    return typeof x === 'number' ? x : y
-  })
 }
 
 /** The product, row-major. */

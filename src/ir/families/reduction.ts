@@ -45,7 +45,6 @@ export function defineReductionOperator(facts: ReductionFacts): Operator {
     evaluate: (context) => {
       const x = required(context, 0)
       const axes = reducedAxes(context.node, x.shape.length, integersAt(context, 1))
-      if (axes === 'none') return [x]
       const sums = reduce(x, axes, initial, join)
       const count = elementCount(axes.map((axis) => x.shape[axis]))
       if (finish) for (let i = 0; i < sums.length; i++) sums[i] = finish(sums[i], count)
@@ -53,7 +52,6 @@ export function defineReductionOperator(facts: ReductionFacts): Operator {
     },
     gradient: (context) => {
       const reduction = reductionGradient(context)
-      if (reduction === 'none') return [context.outputGradients[0]]
       const dx = derivative(reduction)
       const shape = context.shape(reduction.x)
       if (context.shape(dx).join() === shape.join()) return [dx]
@@ -64,9 +62,10 @@ export function defineReductionOperator(facts: ReductionFacts): Operator {
   })
 }
 
-function reducedAxes(node: Node, rank: number, axes: readonly number[] | undefined): number[] | 'none' {
+/** Without axes all are reduced, or with `noop_with_empty_axes` none: each element is then reduced alone. */
+function reducedAxes(node: Node, rank: number, axes: readonly number[] | undefined): number[] {
   if (axes && axes.length > 0) return normalizeAxes(axes, rank, node)
-  return intAttribute(node, 'noop_with_empty_axes', 0) === 1 ? 'none' : range(0, rank)
+  return intAttribute(node, 'noop_with_empty_axes', 0) === 1 ? [] : range(0, rank)
 }
 
 function reducedShape(node: Node, shape: readonly Dim[], axes: readonly number[]): Dim[] {
@@ -84,7 +83,7 @@ function inferReduction(context: InferContext): ReturnType<Operator['infer']> {
     return [keep ? { dtype: x.dtype, shape: x.shape.map(() => null) } : { dtype: x.dtype }]
   }
   const axes = reducedAxes(node, x.shape.length, given === 'absent' ? undefined : given)
-  return [axes === 'none' ? x : { dtype: x.dtype, shape: reducedShape(node, x.shape, axes) }]
+  return [{ dtype: x.dtype, shape: reducedShape(node, x.shape, axes) }]
 }
 
 /** Reduces with double precision; the result is row-major over the axes that stay. */
@@ -104,11 +103,10 @@ export function reduce(
   return result
 }
 
-function reductionGradient(context: GradientContext): ReductionGradient | 'none' {
+function reductionGradient(context: GradientContext): ReductionGradient {
   const { node, emit, literal, shape } = context
   const x = context.inputs[0]!
   const axes = reducedAxes(node, shape(x).length, gradientIntegers(context, 1))
-  if (axes === 'none') return 'none'
   const kept = int64(shape(x).map((size, axis) => (axes.includes(axis) ? 1 : size)))
   const keepdims = intAttribute(node, 'keepdims', 1) === 1
   const restore = (value: string) => (keepdims ? value : emit('Reshape', [value, literal(kept)]))
@@ -130,8 +128,8 @@ function reductionTies({ node, inputs: [x, given], constant }: CostContext): Cha
   const value = constant?.(1)
   if (given && !value) return []
   const axes = reducedAxes(node, rank, value && integersOf(value))
-  const keepdims = intAttribute(node, 'keepdims', 1) === 1 || axes === 'none'
-  const stay = range(0, rank).filter((axis) => axes === 'none' || !axes.includes(axis))
+  const keepdims = intAttribute(node, 'keepdims', 1) === 1
+  const stay = range(0, rank).filter((axis) => !axes.includes(axis))
   return stay.map((axis, position) => ({
     ports: [
       { side: 'input', index: 0, axis },
@@ -150,7 +148,7 @@ function reductionSamples([low, high]: readonly [number, number]): Sample[] {
     },
     { name: 'all axes', inputs: [spread([3, 3], low, high)], attributes: { keepdims: 0 } },
     {
-      name: 'no axes, untouched',
+      name: 'each element alone',
       inputs: [spread([2, 2], low, high), int64([])],
       attributes: { noop_with_empty_axes: 1 },
     },

@@ -24,7 +24,7 @@ export const cast = defineOperator({
   samples: [
     { name: 'to half', inputs: [spread([2, 3])], attributes: { to: elementType('float16') }, gradientOf: [] },
     { name: 'to double', inputs: [spread([2, 3])], attributes: { to: elementType('float64') } },
-    { name: 'to integers', inputs: [spread([4], -9, 9)], attributes: { to: elementType('int32') } },
+    { name: 'to integers', inputs: [spread([4], -9, 9)], attributes: { to: elementType('int32') }, gradientOf: [] },
     { name: 'from truths', inputs: [truths([1, 0, 1])], attributes: { to: elementType('float32') } },
     { name: 'codes', inputs: [spreadOf('uint8', [3, 3], 0, 255)], attributes: { to: elementType('int64') } },
   ],

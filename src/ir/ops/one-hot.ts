@@ -1,11 +1,4 @@
-import {
-  allocateElements,
-  elementsOf,
-  fromElements,
-  fromNumbers,
-  integersOf,
-  toNumbers,
-} from '../../tensor/elements.ts'
+import { allocateElements, elementsOf, fromElements, toNumbers } from '../../tensor/elements.ts'
 import { elementCount, float32, int64, scalar } from '../../tensor/tensor.ts'
 import { normalizeAxis, required } from '../families/axes.ts'
 import { intAttribute, type Dim } from '../model.ts'
@@ -47,6 +40,6 @@ export const oneHot = defineOperator({
       inputs: [int64([1, 3, 0, 2], [2, 2]), scalar('int64', 3), float32([-1, 5])],
       attributes: { axis: 1 },
     },
-    { name: 'integers', inputs: [int64([0, 1]), int64([2]), fromNumbers('int32', [2], integersOf(int64([0, 9])))] },
+    { name: 'integers', inputs: [int64([0, 1]), scalar('int64', 2), int64([0, 9])] },
   ],
 })

@@ -1,6 +1,7 @@
 import { integersOf } from '../../tensor/elements.ts'
 import { int64 } from '../../tensor/tensor.ts'
 import { gradientIntegers, inferredIntegers, required, unknownDims } from '../families/axes.ts'
+import { axisTies } from '../families/broadcast.ts'
 import { gatherBackwards, padBackwards } from '../families/scattering.ts'
 import { range, takeAxes } from '../families/movement.ts'
 import { spread, spreadOf } from '../families/samples.ts'
@@ -69,19 +70,21 @@ export const slice = defineOperator({
     }
     return [padBackwards(context, dx, before, after)]
   },
-  coupling: ({ inputs: [x], outputs: [y] }) =>
-    x!.shape.flatMap((size, axis) =>
-      size === y.shape[axis]
-        ? [
-            {
-              ports: [
-                { side: 'input', index: 0, axis },
-                { side: 'output', index: 0, axis },
-              ] as const,
-            },
-          ]
-        : [],
-    ),
+  /** An axis taken whole and in order keeps its channels; without constants nobody knows. */
+  coupling: (context) => {
+    const { node, inputs, constant } = context
+    const [starts, ends, axes, steps] = [1, 2, 3, 4].map((index) => {
+      const value = inputs[index] && constant?.(index)
+      return value && integersOf(value)
+    })
+    if (!starts || !ends || (inputs[3] && !axes) || (inputs[4] && !steps)) return []
+    const { shape } = inputs[0]!
+    const windows = sliceWindows(node, shape, starts, ends, axes, steps)
+    return axisTies({ ...context, inputs: [inputs[0]] }, (axis) => {
+      const window = windows[axis]
+      return typeof window !== 'object' || (window.step === 1 && window.count === shape[axis])
+    })
+  },
   samples: [
     { name: 'window', inputs: [spread([3, 5]), int64([1, 1]), int64([3, 4])] },
     { name: 'one axis, from the end', inputs: [spread([2, 5]), int64([-3]), int64([2n ** 63n - 1n]), int64([-1])] },

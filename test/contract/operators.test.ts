@@ -1,0 +1,324 @@
+/** What every operator record must keep: its shape rule, evaluation, gradient and coupling agree with each other and with onnxruntime. */
+import { describe, expect, it } from 'vitest'
+import { differentiate } from '../../src/autodiff/gradient.ts'
+import { onnxruntime } from '../../src/engines/onnxruntime.ts'
+import { referenceEngine } from '../../src/engines/reference.ts'
+import { createDraft } from '../../src/ir/draft.ts'
+import type { Dim, Model, TensorType } from '../../src/ir/model.ts'
+import type { ChannelPort, ChannelTie, Operator, Sample } from '../../src/ir/operator.ts'
+import { takeAxes } from '../../src/ir/families/movement.ts'
+import { operators } from '../../src/ir/ops/index.ts'
+import { dtypes } from '../../src/tensor/dtype.ts'
+import { fromNumbers, toNumbers } from '../../src/tensor/elements.ts'
+import { float32, int64, type Tensor } from '../../src/tensor/tensor.ts'
+import { inDouble, isDifferentiated, keyOf, sampleModel, sampleNode } from '../support/operator-sample.ts'
+
+const records = [...operators.values()]
+const cases = records.flatMap((record) => record.samples.map((sample) => ({ record, sample })))
+const title = ({ record, sample }: { record: Operator; sample: Sample }) => `${keyOf(record)}: ${sample.name}`
+const named = cases.map((each) => [title(each), each] as const)
+
+/** Operators of the issue, and those that the normal forms and the gradients are written in. */
+const expected = `Conv ConvTranspose Gemm MatMul Add Sub Mul Div Pow Sqrt Exp Log Abs Neg Sign Min Max Clip Relu LeakyRelu
+  PRelu Sigmoid Tanh HardSigmoid HardSwish Gelu Erf BatchNormalization LayerNormalization MaxPool AveragePool
+  GlobalAveragePool Reshape Flatten Transpose Concat Split Slice Pad Gather Squeeze Unsqueeze Expand Where Cast Identity
+  Dropout Softmax LogSoftmax ReduceSum ReduceMean ReduceMax ReduceMin ReduceProd ReduceL1 ReduceL2 ReduceSumSquare
+  ReduceLogSum ReduceLogSumExp QuantizeLinear DequantizeLinear Resize`
+
+describe('the registry of operators', () => {
+  it.each(expected.split(/\s+/))('has %s', (type) => {
+    expect(operators.has(type)).toBe(true)
+  })
+})
+
+describe.each(records.map((record) => [keyOf(record), record] as const))('%s', (_, record) => {
+  it('is documented by a sentence and samples', () => {
+    expect(record.summary).toMatch(/^[A-Z].*\.$/)
+    expect(record.samples.length).toBeGreaterThan(0)
+    expect(new Set(record.samples.map(({ name }) => name)).size).toBe(record.samples.length)
+    expect(record.since).toBeLessThanOrEqual(21)
+  })
+
+  it('has an evaluation, and no gradient where it says that there is none', () => {
+    expect(record.evaluate).toBeDefined()
+    expect(record.gradient !== undefined && record.differentiable === 'none').toBe(false)
+  })
+})
+
+function evaluate(record: Operator, sample: Sample): readonly Tensor[] {
+  return record.evaluate!({ node: sampleNode(record, sample), inputs: sample.inputs })
+}
+
+describe('the shape rule', () => {
+  it.each(named)('agrees with the evaluation: %s', (_, { record, sample }) => {
+    const results = evaluate(record, sample)
+    const { inputs } = sample
+    const types = record.infer({ node: sampleNode(record, sample), inputs, constant: (index) => inputs[index] })
+    for (let i = 0; i < (sample.outputs ?? 1); i++) {
+      expect(types[i]?.dtype).toBe(results[i].dtype)
+      expectCompatible(types[i]!, results[i].shape, new Map())
+      if (keyOf(record) !== 'NonZero') expect(types[i]?.shape).toEqual(results[i].shape)
+    }
+  })
+
+  it.each(named)('does not claim too much about symbols: %s', (_, { record, sample }) => {
+    const results = evaluate(record, sample)
+    const sizes = new Map<string, number>()
+    const symbolic = sample.inputs.map((input, index): TensorType | undefined => {
+      if (!input) return undefined
+      const shape = input.shape.map((size, axis) => {
+        sizes.set(`${index}:${axis}`, size)
+        return `${index}:${axis}`
+      })
+      return { dtype: input.dtype, shape }
+    })
+    const node = sampleNode(record, sample)
+    const isConstant = (index: number) => sample.inputs[index] && dtypes[sample.inputs[index].dtype].kind !== 'float'
+    const rankless = sample.inputs.map((input) => input && { dtype: input.dtype })
+    const nameless = sample.inputs.map((input) => input && { dtype: input.dtype, shape: input.shape.map(() => null) })
+    for (const inputs of [symbolic, nameless, rankless])
+      for (const constants of [true, false]) {
+        const constant = (index: number) => (constants && isConstant(index) ? sample.inputs[index] : undefined)
+        const types = record.infer({ node, inputs, constant })
+        for (let i = 0; i < (sample.outputs ?? 1); i++) {
+          if (!types[i]) continue
+          expect(types[i]!.dtype).toBe(results[i].dtype)
+          expectCompatible(types[i]!, results[i].shape, sizes)
+        }
+      }
+    expect(record.infer({ node, inputs: sample.inputs.map(() => undefined), constant: () => undefined })).toBeDefined()
+  })
+})
+
+/** Every size that the rule tells must be the real one. */
+function expectCompatible({ shape }: TensorType, actual: readonly number[], sizes: ReadonlyMap<string, number>): void {
+  if (!shape) return
+  expect(shape.length).toBe(actual.length)
+  const resolved = shape.map((dim: Dim, axis) =>
+    typeof dim === 'number' ? dim : dim === null ? actual[axis] : sizes.get(dim),
+  )
+  expect(resolved).toEqual(actual)
+}
+
+describe('the evaluation', () => {
+  it.each(named)('is what onnxruntime computes: %s', async (_, { record, sample }) => {
+    const isFed = (index: number) => ['float32', 'float64', 'float16'].includes(sample.inputs[index]!.dtype)
+    const session = await onnxruntime.createSession(asCarried(sampleModel(record, sample, isFed)))
+    const feeds = sample.inputs.flatMap((input, i) => (input && isFed(i) ? [[`i${i}`, input] as const] : []))
+    const theirs = await session.run(Object.fromEntries(feeds))
+    await session.close()
+    for (const [i, ours] of evaluate(record, sample)
+      .slice(0, sample.outputs ?? 1)
+      .entries()) {
+      const result = theirs[session.outputs[i]]
+      if (session.outputs[i] === `o${i}`) expect(result.dtype).toBe(ours.dtype)
+      expect(result.shape).toEqual(ours.shape)
+      expectNear(ours, result, sample.tolerance ?? 1e-5)
+    }
+  })
+})
+
+/** Element types that onnxruntime-node cannot hand out leave as float32. */
+function asCarried(model: Model): Model {
+  const draft = createDraft(model)
+  draft.outputs.length = 0
+  for (const { name, type } of model.graph.outputs) {
+    const carried = !['int4', 'uint4', 'bfloat16'].includes(type!.dtype)
+    draft.output(carried ? name : draft.add('Cast', [name], { to: 1 }), carried ? type!.dtype : 'float32', type!.shape)
+  }
+  return draft.finish({ keepUnused: true })
+}
+
+function expectNear(ours: Tensor, theirs: Tensor, tolerance: number): void {
+  if (ours.dtype === 'int64' || ours.dtype === 'uint64') {
+    expect(ours.data).toEqual(theirs.data)
+    return
+  }
+  const [a, b] = [toNumbers(ours), toNumbers(theirs)]
+  let worst = 0
+  for (let i = 0; i < a.length; i++) {
+    if (Object.is(a[i], b[i]) || a[i] === b[i]) continue
+    const difference = Math.abs(a[i] - b[i]) / Math.max(1, Math.abs(b[i]))
+    worst = Number.isNaN(difference) ? Number.POSITIVE_INFINITY : Math.max(worst, difference)
+  }
+  expect(worst).toBeLessThanOrEqual(tolerance)
+}
+
+const differentiated = named.filter(([, { record, sample }]) =>
+  sample.inputs.some((_, index) => isDifferentiated(record, sample, index)),
+)
+
+describe('the gradient', () => {
+  it.each(differentiated)('agrees with central differences: %s', async (_, { record, sample }) => {
+    const double = inDouble(sample)
+    const model = withLoss(sampleModel(record, double, (index) => isDifferentiated(record, double, index)))
+    const inputs = double.inputs.flatMap((input, i) =>
+      isDifferentiated(record, double, i) ? [[`i${i}`, input!] as const] : [],
+    )
+    const feeds = Object.fromEntries(inputs)
+    const backward = differentiate(model, { loss: 'loss', parameters: Object.keys(feeds) })
+    const analytic = await run(backward.model, feeds)
+    const forward = await referenceEngine.createSession(model)
+    const loss = async (each: Record<string, Tensor>) => toNumbers((await forward.run(each, ['loss']))['loss'])[0]
+    const step = 1e-5
+    for (const [name, input] of inputs) {
+      const values = toNumbers(input)
+      const numeric = new Float64Array(values.length)
+      for (let i = 0; i < values.length; i++) {
+        const at = (value: number) => fromNumbers('float64', input.shape, values.with(i, value))
+        const high = await loss({ ...feeds, [name]: at(values[i] + step) })
+        const low = await loss({ ...feeds, [name]: at(values[i] - step) })
+        numeric[i] = (high - low) / (2 * step)
+      }
+      const gradient = analytic[backward.gradients.get(name)!]
+      expect(gradient.shape).toEqual(input.shape)
+      expectNear(gradient, fromNumbers('float64', input.shape, numeric), 1e-6)
+    }
+  })
+})
+
+async function run(model: Model, feeds: Record<string, Tensor>): Promise<Record<string, Tensor>> {
+  return (await referenceEngine.createSession(model)).run(feeds)
+}
+
+/** Adds the loss: all float outputs, each element with a weight of its own, summed. */
+function withLoss(model: Model): Model {
+  const draft = createDraft(model)
+  const sums = model.graph.outputs.flatMap(({ name, type }) => {
+    if (!type || dtypes[type.dtype].kind !== 'float') return []
+    const shape = type.shape as number[]
+    const count = shape.reduce((product, size) => product * size, 1)
+    const weights = Float64Array.from({ length: count }, (_, i) => 0.3 + ((i * 7) % 11) / 5)
+    const weighted = draft.add('Mul', [
+      draft.add('Cast', [name], { to: 11 }),
+      draft.constant('weights', fromNumbers('float64', shape, weights)),
+    ])
+    return [draft.add('ReduceSum', [weighted], { keepdims: 0 })]
+  })
+  draft.outputs.length = 0
+  draft.output(draft.add('Sum', sums, {}, { outputs: ['loss'] }), 'float64', [])
+  return draft.finish()
+}
+
+describe('the coupling of channels', () => {
+  const coupled = named.filter(([, { record }]) => record.coupling)
+
+  it.each(coupled)('cuts like masking: %s', (_, { record, sample }) => {
+    const results = evaluate(record, sample)
+    for (const tie of tiesOf(record, sample, results)) {
+      const counts = tie.ports.map((port) => channelsOf(port, sample, results)).filter((count) => count !== undefined)
+      expect(new Set(counts).size).toBeLessThanOrEqual(1)
+      if ((tie.groups ?? 1) > 1 || notByCutting.has(keyOf(record))) continue
+      if (counts.length === 0) continue
+      const contracted = tie.ports.every((port) => port.side === 'input')
+      const before = contracted ? { ...sample, inputs: erased(sample.inputs, tie.ports[0]) } : sample
+      const masked = evaluate(record, before)
+      const cut = evaluate(record, {
+        ...before,
+        inputs: before.inputs.map((input, i) => input && cutPorts(input, tie, 'input', i)),
+      })
+      for (let i = 0; i < (sample.outputs ?? 1); i++)
+        if (!isPlaces(record, i)) expectNear(cut[i], cutPorts(masked[i], tie, 'output', i), 1e-5)
+    }
+  })
+})
+
+/**
+ * The sizes of the first three stand in a constant or an attribute, which a cut would have to change too. A masked
+ * channel of the others is one of zero points, not of zeros.
+ */
+const notByCutting = new Set([
+  'Reshape',
+  'Expand',
+  'Split',
+  'ConvInteger',
+  'QLinearConv',
+  'MatMulInteger',
+  'QLinearMatMul',
+])
+
+/** MaxPool's indices count through all channels. */
+function isPlaces(record: Operator, output: number): boolean {
+  return keyOf(record) === 'MaxPool' && output === 1
+}
+
+function tiesOf(record: Operator, sample: Sample, results: readonly Tensor[]): readonly ChannelTie[] {
+  const { inputs } = sample
+  const outputs = results.slice(0, sample.outputs ?? 1)
+  return record.coupling!({ node: sampleNode(record, sample), inputs, outputs, constant: (index) => inputs[index] })
+}
+
+/** How many channels a port holds; undefined where it shares its axis with others. */
+function channelsOf(port: ChannelPort, sample: Sample, results: readonly Tensor[]): number | undefined {
+  const tensor = port.side === 'input' ? sample.inputs[port.index] : results[port.index]
+  expect(tensor, 'a port names a value').toBeDefined()
+  expect(port.axis).toBeLessThan(tensor!.shape.length)
+  return port.offset === undefined ? tensor!.shape[port.axis] / (port.repeat ?? 1) : undefined
+}
+
+/** Removes channel 0. */
+function cutPorts(tensor: Tensor, { ports }: ChannelTie, side: ChannelPort['side'], index: number): Tensor {
+  let result = tensor
+  for (const port of ports) {
+    if (port.side !== side || port.index !== index) continue
+    const [from, count] = [port.offset ?? 0, port.repeat ?? 1]
+    const kept = Array.from({ length: result.shape[port.axis] }, (_, i) => i).filter(
+      (i) => i < from || i >= from + count,
+    )
+    result = takeAxes(
+      result,
+      result.shape.map((_, axis) => (axis === port.axis ? kept : undefined)),
+    )
+  }
+  return result
+}
+
+function erased(inputs: Sample['inputs'], port: ChannelPort): Sample['inputs'] {
+  const [from, count] = [port.offset ?? 0, port.repeat ?? 1]
+  return inputs.map((input, index) => {
+    if (!input || index !== port.index) return input
+    const table = Array.from({ length: input.shape[port.axis] }, (_, i) => (i >= from && i < from + count ? -1 : i))
+    return takeAxes(
+      input,
+      input.shape.map((_, axis) => (axis === port.axis ? table : undefined)),
+    )
+  })
+}
+
+describe('symbols in shapes', () => {
+  const infer = (
+    type: string,
+    inputs: readonly TensorType[],
+    constants: readonly (Tensor | undefined)[] = [],
+    attributes = {},
+  ) => {
+    const record = operators.get(type)!
+    const sample = { name: '', inputs: inputs.map(() => float32([])), attributes }
+    return record.infer({ node: sampleNode(record, sample), inputs, constant: (index) => constants[index] })[0]?.shape
+  }
+  const images: TensorType = { dtype: 'float32', shape: ['N', 3, 4, 5] }
+
+  it('stay through elementwise operators, where broadcasting leaves no doubt', () => {
+    expect(infer('Relu', [images])).toEqual(['N', 3, 4, 5])
+    expect(infer('Add', [images, { dtype: 'float32', shape: [3, 1, 1] }])).toEqual(['N', 3, 4, 5])
+    expect(infer('Mul', [images, { dtype: 'float32', shape: ['N', 1, 1, 1] }])).toEqual(['N', 3, 4, 5])
+    expect(infer('Mul', [images, { dtype: 'float32', shape: ['M', 1, 1, 1] }])).toEqual([null, 3, 4, 5])
+    expect(infer('Mul', [images, { dtype: 'float32', shape: [8, 3, 4, 5] }])).toEqual([8, 3, 4, 5])
+  })
+
+  it('stay through Flatten and Reshape', () => {
+    expect(infer('Flatten', [images])).toEqual(['N', 60])
+    const shape: TensorType = { dtype: 'int64', shape: [2] }
+    expect(infer('Reshape', [images, shape], [undefined, int64([0, -1])])).toEqual(['N', 60])
+    expect(infer('Reshape', [images, shape], [undefined, int64([-1, 60])])).toEqual(['N', 60])
+    expect(infer('Reshape', [images, shape], [undefined, int64([-1, 30])])).toEqual([null, 30])
+    expect(infer('Reshape', [images, shape])).toEqual([null, null])
+  })
+
+  it('stay through reductions and concatenation', () => {
+    const axes: TensorType = { dtype: 'int64', shape: [2] }
+    expect(infer('ReduceMean', [images, axes], [undefined, int64([2, 3])], { keepdims: 0 })).toEqual(['N', 3])
+    expect(infer('Concat', [images, images], [], { axis: 1 })).toEqual(['N', 6, 4, 5])
+    expect(infer('Concat', [images, images], [], { axis: 0 })).toEqual([null, 3, 4, 5])
+  })
+})
