@@ -1,3 +1,4 @@
+import { fromNumbers } from '../../tensor/elements.ts'
 import { createRandom } from '../../tensor/random.ts'
 import { elementCount, float32, type Tensor } from '../../tensor/tensor.ts'
 
@@ -17,4 +18,17 @@ export function positiveNoise(seed: number, shape: readonly number[], low = 0.5)
     Float32Array.from({ length: elementCount(shape) }, () => low + random.uniform()),
     shape,
   )
+}
+
+/** Seeded integers in [low, high], for samples. */
+export function integerNoise<T extends 'int8' | 'uint8' | 'int16' | 'uint16' | 'int32' | 'int4' | 'uint4'>(
+  seed: number,
+  dtype: T,
+  shape: readonly number[],
+  low: number,
+  high: number,
+): Tensor<T> {
+  const random = createRandom(seed)
+  const values = Float64Array.from({ length: elementCount(shape) }, () => low + random.integer(high - low + 1))
+  return fromNumbers(dtype, shape, values)
 }

@@ -94,7 +94,7 @@ export function batchNormGradients(
   const result: (string | undefined)[] =
     dy === undefined
       ? [undefined, undefined, undefined]
-      : emitMany('espalier.BatchNormGrad', [dy, x, scale, mean, variance], 3, { epsilon })
+      : [...emitMany('espalier.BatchNormGrad', [dy, x, scale, mean, variance], 3, { epsilon })]
   if (!wants(0) || (dMean === undefined && dVariance === undefined)) return result
   const count = shape(x).reduce((product, size, axis) => (axis === 1 ? product : product * size), 1)
   const perChannel = (value: string) => emit('Reshape', [value, literal(int64(channelShape(shape(x))))])

@@ -19,11 +19,14 @@ import { constantOfShape } from './constant-of-shape.ts'
 import { constant } from './constant.ts'
 import { convGradW } from './conv-grad-w.ts'
 import { convGradX } from './conv-grad-x.ts'
+import { convInteger } from './conv-integer.ts'
 import { convTranspose } from './conv-transpose.ts'
 import { conv } from './conv.ts'
 import { cumSum } from './cum-sum.ts'
+import { dequantizeLinear } from './dequantize-linear.ts'
 import { div } from './div.ts'
 import { dropout } from './dropout.ts'
+import { dynamicQuantizeLinear } from './dynamic-quantize-linear.ts'
 import { elu } from './elu.ts'
 import { equal } from './equal.ts'
 import { erf } from './erf.ts'
@@ -54,6 +57,7 @@ import { less } from './less.ts'
 import { logSoftmax } from './log-softmax.ts'
 import { log } from './log.ts'
 import { lrn } from './lrn.ts'
+import { matmulInteger } from './matmul-integer.ts'
 import { matmul } from './matmul.ts'
 import { maxPoolGrad } from './max-pool-grad.ts'
 import { maxPool } from './max-pool.ts'
@@ -70,6 +74,9 @@ import { or } from './or.ts'
 import { pad } from './pad.ts'
 import { pow } from './pow.ts'
 import { prelu } from './prelu.ts'
+import { qlinearConv } from './qlinear-conv.ts'
+import { qlinearMatmul } from './qlinear-matmul.ts'
+import { quantizeLinear } from './quantize-linear.ts'
 import { range } from './range.ts'
 import { reciprocal } from './reciprocal.ts'
 import { reduceL1 } from './reduce-l1.ts'
@@ -129,11 +136,14 @@ const records: readonly Operator[] = [
   constant,
   convGradW,
   convGradX,
+  convInteger,
   convTranspose,
   conv,
   cumSum,
+  dequantizeLinear,
   div,
   dropout,
+  dynamicQuantizeLinear,
   elu,
   equal,
   erf,
@@ -164,6 +174,7 @@ const records: readonly Operator[] = [
   logSoftmax,
   log,
   lrn,
+  matmulInteger,
   matmul,
   maxPoolGrad,
   maxPool,
@@ -180,6 +191,9 @@ const records: readonly Operator[] = [
   pad,
   pow,
   prelu,
+  qlinearConv,
+  qlinearMatmul,
+  quantizeLinear,
   range,
   reciprocal,
   reduceL1,
