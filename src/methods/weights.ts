@@ -1,5 +1,6 @@
 import { ModelError } from '../errors.ts'
 import type { Model } from '../ir/model.ts'
+import type { Layer } from '../ir/rewrite.ts'
 import { toFloat32 } from '../tensor/half.ts'
 import type { Tensor } from '../tensor/tensor.ts'
 
@@ -41,10 +42,9 @@ export function withInitializers(model: Model, replaced: ReadonlyMap<string, Ten
   return { ...model, graph: { ...model.graph, initializers } }
 }
 
-/** Whether the layer's weight is a float tensor as it stands: not codes, not a codebook, not masked by the graph. */
+/** Whether the layer's weight is a float tensor that is at most moved around: not codes, not a codebook, not masked. */
 export function isPlainFloat(model: Model, layer: Layer): boolean {
-  const tensor = model.graph.initializers.get(layer.weight)
-  return (
-    tensor !== undefined && ['float32', 'float16', 'bfloat16', 'float64'].includes(tensor.dtype) && plainSource(layer)
-  )
+  const dtype = model.graph.initializers.get(layer.weight)?.dtype
+  const moved = layer.source.every(({ op }) => ['Identity', 'Reshape', 'Transpose', 'Cast'].includes(op))
+  return moved && dtype !== undefined && ['float32', 'float16', 'bfloat16', 'float64'].includes(dtype)
 }

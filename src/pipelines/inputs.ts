@@ -24,7 +24,7 @@ export async function sampleInputs(
 ): Promise<Record<string, Tensor> | undefined> {
   const inputs = fedInputs(model)
   const { data, seed } = options
-  if (data && inputs.length === 1) {
+  if (data && data.size > 0 && inputs.length === 1) {
     const fixed = inputs[0].type?.shape?.[0]
     const count = Math.min(typeof fixed === 'number' ? fixed : options.batch, data.size)
     const { inputs: examples } = await data.batch(Array.from({ length: count }, (_, i) => i))

@@ -3,7 +3,6 @@ import type { Dataset } from '../datasets/dataset.ts'
 import type { Engine } from '../engines/engine.ts'
 import { describePack } from '../formats/pack/describe.ts'
 import { foldConstants } from '../ir/fold.ts'
-import { graphIndex } from '../ir/graph.ts'
 import { operatorKey, type Model } from '../ir/model.ts'
 import { operators } from '../ir/ops/index.ts'
 import { layers, type Layer } from '../ir/rewrite.ts'
@@ -101,23 +100,9 @@ function distinctWeights(all: readonly DenseLayer[]): DenseLayer[] {
 }
 
 /** The initializers from which a layer's weight is computed: itself, or codes, codebooks, scales. */
-function constantsOf(model: Model, layer: Layer): Set<string> {
-  const index = graphIndex(model.graph)
-  const found = new Set<string>()
-  const walk = (value: string): void => {
-    if (value === '' || found.has(value)) return
-    if (model.graph.initializers.has(value)) found.add(value)
-    else for (const input of index.producer(value)?.inputs ?? []) walk(input)
-  }
-  walk(layer.node.inputs.find((input) => input === layer.weight) ?? weightInput(model, layer))
-  return found
-}
-
-function weightInput(model: Model, layer: Layer): string {
-  const index = graphIndex(model.graph)
-  const leadsToWeight = (value: string): boolean =>
-    value === layer.weight || (index.producer(value)?.inputs.some((input) => leadsToWeight(input)) ?? false)
-  return layer.node.inputs.slice(1).find(leadsToWeight) ?? layer.node.inputs.find(leadsToWeight) ?? layer.weight
+export function constantsOf(model: Model, layer: Layer): Set<string> {
+  const read = layer.source.flatMap((node) => node.inputs.filter((input) => model.graph.initializers.has(input)))
+  return new Set([layer.weight, ...read])
 }
 
 /** Accuracy and loss of a classifier on a data set. */
@@ -238,7 +223,7 @@ function bytesByTensor(model: Model, pack: Uint8Array): Map<string, number> {
 }
 
 /** Multiply-accumulates of each layer for one example, by name; without those whose shapes cannot be told. */
-function macsOf(model: Model): Map<string, number> {
+export function macsOf(model: Model): Map<string, number> {
   const result = new Map<string, number>()
   const single = rebatch(model, 1)
   const types = inferShapes(single)

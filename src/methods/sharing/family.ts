@@ -147,6 +147,8 @@ function shareLayer(
   const zeroes = weights.reduce((count, value) => count + (value === 0 ? 1 : 0), 0)
   const zeroFirst = zeroes * 2 ** options.bits >= weights.length && zeroes > 0
   const axis = options.granularity === 'channel' ? layer.outAxis : undefined
+  if (options.granularity === 'channel' && axis === undefined)
+    return 'a Reshape mixes its output channels: one codebook a channel is not possible'
   const channels = axis === undefined ? 1 : tensor.shape[axis]
   const codes = new Uint16Array(weights.length)
   const books: number[][] = []
