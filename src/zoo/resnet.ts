@@ -48,7 +48,7 @@ export function resnet({ seed, classes = 10, depth = 20, shortcut = 'pad' }: Res
   })
 }
 
-/** ResNet-20 for CIFAR: 268,336 convolution weights. */
+/** ResNet-20 for CIFAR: 268,336 weights. */
 export const resnet20 = (options: Omit<ResnetOptions, 'depth'>): Model => resnet({ ...options, depth: 20 })
 export const resnet32 = (options: Omit<ResnetOptions, 'depth'>): Model => resnet({ ...options, depth: 32 })
 export const resnet44 = (options: Omit<ResnetOptions, 'depth'>): Model => resnet({ ...options, depth: 44 })
