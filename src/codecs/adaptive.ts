@@ -9,7 +9,7 @@ import { neighbourhood } from './neighbours.ts'
  * the top, every one with the bits above it as context. The flag's context: which of the neighbours in the tensor (the
  * two symbols before, the row above in the kernel, the same place in the previous input and output channel) are 0;
  * the bits' context: the quarter of the alphabet in which the last symbol other than 0 lay.
- * Every probability is the mean of a fast and a slow estimate.
+ * Every probability is the mean of a quick and a slow estimate.
  */
 export const adaptive = defineCodec({
   name: 'adaptive',
@@ -29,8 +29,15 @@ export const adaptive = defineCodec({
   },
 })
 
-const FAST = 4
-const SLOW = 7
+/** The least probability of a decision, in 65,536ths. */
+const LEAST = 32
+/** Decisions after which the slow estimate is an average no longer: it goes on in steps of one to this many. */
+const SLOWEST = 250
+/** 16,384ths that the quick estimate moves at least. */
+const QUICKEST = 16384 >> 5
+
+/** 16,384 / (n + 1.5): the first steps of both estimates are those of an average. */
+const steps = Int32Array.from({ length: SLOWEST + 1 }, (_, n) => Math.floor(16384 / (n + 1.5)))
 
 function runModel(coder: BinaryCoder, symbols: Symbols, alphabet: number, shape?: readonly number[]): void {
   if (alphabet < 2) return
@@ -38,18 +45,17 @@ function runModel(coder: BinaryCoder, symbols: Symbols, alphabet: number, shape?
   const bits = bitsFor(alphabet)
   const nodes = 1 << bits
   const flags = 32
-  const fast = new Uint16Array(flags + 4 * nodes).fill(32768)
+  const quick = new Uint16Array(flags + 4 * nodes).fill(32768)
   const slow = new Uint16Array(flags + 4 * nodes).fill(32768)
+  const seen = new Uint8Array(flags + 4 * nodes)
   const decide = (index: number, bit: number): number => {
-    const one = (fast[index] + slow[index]) >>> 1
-    const coded = coder.code(one < 32 ? 32 : one > 65504 ? 65504 : one, bit)
-    if (coded === 1) {
-      fast[index] += (65535 - fast[index]) >> FAST
-      slow[index] += (65535 - slow[index]) >> SLOW
-    } else {
-      fast[index] -= fast[index] >> FAST
-      slow[index] -= slow[index] >> SLOW
-    }
+    const one = (quick[index] + slow[index]) >>> 1
+    const coded = coder.code(one < LEAST ? LEAST : one > 65536 - LEAST ? 65536 - LEAST : one, bit)
+    const step = steps[seen[index]]
+    const target = coded === 1 ? 65535 : 0
+    quick[index] += ((target - quick[index]) * (step < QUICKEST ? QUICKEST : step)) >> 14
+    slow[index] += ((target - slow[index]) * step) >> 14
+    if (seen[index] < SLOWEST) seen[index]++
     return coded
   }
   let last = 0

@@ -85,14 +85,15 @@ export function encodeCanonical(symbols: Symbols, lengths: Uint8Array): Uint8Arr
 
 const LOOKUP_BITS = 11
 
+function fail(message: string): never {
+  throw new DataError('codec-huffman', `the Huffman stream ${message}`, { hint: 'Fetch the file again.' })
+}
+
 /**
  * Decodes `count` symbols by a table of the next eleven bits; longer words go on by their first words.
  * @throws DataError when the code is not complete or the bytes do not hold exactly `count` words.
  */
 export function decodeCanonical(bytes: Uint8Array, count: number, lengths: Uint8Array): Symbols {
-  const fail = (message: string): never => {
-    throw new DataError('codec-huffman', `the Huffman stream ${message}`, { hint: 'Fetch the file again.' })
-  }
   const counts = lengthCounts(lengths)
   let space = 0
   for (let length = 1; length <= LONGEST_CODE; length++) space += counts[length] * 2 ** -length

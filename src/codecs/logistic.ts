@@ -43,7 +43,7 @@ function logarithm(x: number): number {
     sum += power / k
     power *= t * t
   }
-  return 2 * sum + exponent * 0.6931471805599453
+  return 2 * sum + exponent * Math.LN2
 }
 
 /** ln(p / (1 - p)) of a probability's upper twelve bits, at the middle of each step. */

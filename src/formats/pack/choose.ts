@@ -23,7 +23,7 @@ export interface Chooser {
 }
 
 /** Symbols up to which every codec is tried on the whole stream. */
-const WHOLE = 1 << 18
+const WHOLE = 1 << 20
 /** Symbols of the part on which the codecs of longer streams are tried. */
 const SAMPLE = 1 << 16
 /** Binary decisions that `mixing` may take in one pack: some ten seconds. */
@@ -71,7 +71,7 @@ export function createChooser(coding: string | undefined): Chooser {
         if (!best || bytes.length < best.bytes.length) best = { codec, bytes: bytes as Uint8Array }
       }
       const { codec } = best!
-      if (codec.name === 'mixing') budget -= decisions
+      if (names.includes('mixing')) budget -= decisions
       const bytes = whole ? best!.bytes : codec.encode({ symbols, alphabet, shape })
       return { part, codec: codec.id, count: symbols.length, alphabet, shape, length: bytes.length, bytes }
     },

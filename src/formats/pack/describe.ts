@@ -29,7 +29,6 @@ export interface PackDescription {
 /** Says what each byte of a pack is for, without decoding the tensors. @throws DataError as `readPack` does. */
 export function describePack(bytes: Uint8Array, options: UnpackOptions = {}): PackDescription {
   const layout = readLayout(bytes, options.maxBytes ?? defaultLimit(bytes.length))
-  const stored = (length: number) => length + (length >= CHECKED_STREAM ? 4 : 0)
   const streams: PackStream[] = [
     { kind: 'header', elements: layout.headerBytes, bytes: layout.headerBytes },
     { kind: 'graph', elements: layout.skeleton.length, bytes: layout.headBytes },
@@ -59,6 +58,11 @@ export function describePack(bytes: Uint8Array, options: UnpackOptions = {}): Pa
     graphBytes: layout.headBytes,
     streams,
   }
+}
+
+/** Bytes of a stream in the file: its own checksum counts. */
+function stored(length: number): number {
+  return length + (length >= CHECKED_STREAM ? 4 : 0)
 }
 
 /** In words: the planes of a float tensor are its values, sorted numbers are a codebook. */
