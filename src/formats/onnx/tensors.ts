@@ -154,7 +154,8 @@ function fromRaw<T extends DType>(dtype: T, shape: readonly number[], raw: Uint8
   }
   const size = ArrayType.BYTES_PER_ELEMENT
   if (raw.length !== length * size) throw wrongLength(dtype, shape, length * size, raw.length, place)
-  const aligned = raw.byteOffset % size === 0 ? raw : raw.slice()
+  // Not slice: that of a Node Buffer copies nothing.
+  const aligned = raw.byteOffset % size === 0 ? raw : Uint8Array.from(raw)
   return new ArrayType(aligned.buffer, aligned.byteOffset, length) as DataOf<T>
 }
 
