@@ -68,6 +68,18 @@ function parseOptions(kind: DatasetKind, query: string, place: string): Readonly
   })
 }
 
+/** The specification with options that it does not give itself. @throws UsageError as `parseDataSpec` does. */
+export function withDataOptions(spec: string, options: Readonly<Record<string, string>>): string {
+  const question = spec.lastIndexOf('?')
+  const given = question < 0 ? '' : spec.slice(question + 1)
+  const names = new Set(given.split('&').map((part) => part.split('=')[0]))
+  const more = Object.entries(options).filter(([name]) => !names.has(name))
+  const all = [given, ...more.map(([name, value]) => `${name}=${value}`)].filter((part) => part !== '')
+  const result = `${question < 0 ? spec : spec.slice(0, question)}${all.length > 0 ? `?${all.join('&')}` : ''}`
+  parseDataSpec(result)
+  return result
+}
+
 /**
  * Opens the data that a specification names, split into train, validation and test. Validation is a part of train that
  * is chosen by `seed` (default 0): keep it equal between training and compressing, so that no choice is made on

@@ -1,0 +1,23 @@
+import type { CliCommand } from './command.ts'
+import { catalog } from './commands/catalog.ts'
+import { compare } from './commands/compare.ts'
+import { compress } from './commands/compress.ts'
+import { demo } from './commands/demo.ts'
+import { evaluate } from './commands/evaluate.ts'
+import { inspect } from './commands/inspect.ts'
+import { papers } from './commands/papers.ts'
+import { restore } from './commands/restore.ts'
+import { train } from './commands/train.ts'
+
+/** The commands, in the order in which help lists them. */
+export const commands: readonly CliCommand[] = [
+  inspect,
+  compress,
+  restore,
+  train,
+  evaluate,
+  compare,
+  catalog,
+  papers,
+  demo,
+]

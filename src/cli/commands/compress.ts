@@ -1,0 +1,135 @@
+import { rm, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { onnxruntime } from '../../engines/onnxruntime.ts'
+import { UsageError } from '../../errors.ts'
+import { writeFileAtomic } from '../../formats/files.ts'
+import { writeModelFile } from '../../formats/onnx/file.ts'
+import type { Recipe } from '../../pipelines/recipe.ts'
+import { formatReport, formatReportJson } from '../../pipelines/report.ts'
+import { runRecipe, type StageStore } from '../../pipelines/run.ts'
+import { withDataOptions } from '../../datasets/open.ts'
+import { defineCommand } from '../command.ts'
+import { addDataOption, openSplits } from '../data.ts'
+import { checkOutputs, loadModel, makeFolder, withEnding } from '../files.ts'
+import { formatPercent, formatRatio, formatSeconds } from '../format.ts'
+import { repeated, wholeNumber } from '../numbers.ts'
+import { defaultRecipe, loadRecipe, recipeFromSteps, shippedRecipes } from '../recipes.ts'
+import { formatRun, proofExitCode } from '../result-text.ts'
+
+interface Options {
+  readonly recipe?: string
+  readonly step?: readonly string[]
+  readonly data?: string
+  readonly output?: string
+  readonly onnx?: string
+  readonly report?: string | false
+  readonly reportJson?: string
+  readonly seed?: number
+  readonly resume?: string
+  readonly latency: boolean
+}
+
+/** Applies a recipe, measures and proves the result, and writes the pack. */
+export const compress = defineCommand<Options>({
+  name: 'compress',
+  summary: 'Makes a model small by a recipe, proves the result, and writes it as an .espalier file with a report.',
+  examples: [
+    ['espalier compress model.onnx', 'needs no data; writes model.espalier and model.report.html'],
+    [
+      'espalier compress lenet.onnx --recipe deep-compression --data mnist:data/mnist -o lenet.espalier',
+      'prunes, shares and codes the weights, retraining on the way',
+    ],
+    ["espalier compress model.onnx --step 'k-means?bits=4' --step huffman", 'steps of your own, see: espalier catalog'],
+  ],
+  configure(command) {
+    command
+      .argument('<model>', 'an .onnx or .espalier file')
+      .option(
+        '-r, --recipe <name>',
+        `a recipe (${shippedRecipes().join(', ')}) or a YAML file (default: ${defaultRecipe})`,
+      )
+      .option(
+        '--step <step>',
+        'a step instead of a recipe: method?option=value&option=value; may be repeated',
+        repeated,
+      )
+    addDataOption(command, 'what to retrain, choose and measure on')
+    command
+      .option('-o, --output <file>', 'the pack to write (default: the name of the model with .espalier)')
+      .option('--onnx <file>', 'also write the compressed model as ONNX')
+      .option('--report <file>', 'the HTML report to write (default: the name of the pack with .report.html)')
+      .option('--no-report', 'write no HTML report')
+      .option('--report-json <file>', 'also write the report as JSON')
+      .option('--seed <n>', "seed, instead of the recipe's", wholeNumber(0))
+      .option('--resume <folder>', 'keeps finished steps in this folder, and goes on from them after a kill')
+      .option('--no-latency', 'do not measure latency')
+  },
+  async execute([path], options, { signal, progress }) {
+    const recipe = await chosenRecipe(options)
+    const output = options.output ?? withEnding(path, '.espalier')
+    const reportPath = options.report === false ? undefined : (options.report ?? withEnding(output, '.report.html'))
+    const outputs = [output, options.onnx, reportPath, options.reportJson].filter((file) => file !== undefined)
+    await checkOutputs(outputs, [path])
+    const { model, fileBytes } = await loadModel(path)
+    const spec = options.data ?? recipe.data
+    const data = spec ? await openSplits(withDataOptions(spec, recipe.preprocessing ?? {})) : undefined
+    if (options.resume) await makeFolder(options.resume)
+    const store = options.resume ? folderStore(options.resume) : undefined
+    const result = await runRecipe(model, recipe, {
+      engine: onnxruntime,
+      data,
+      seed: options.seed,
+      signal,
+      progress: progress.listener,
+      store,
+      modelName: path.replace(/^.*[/\\]/, ''),
+      originalFileBytes: fileBytes,
+      latency: options.latency,
+      onStage: (stage) =>
+        progress.note(
+          `${stage.method}: ${formatRatio(stage.size.ratios.bytes)} smaller in real bytes${stage.accuracy ? `, accuracy ${formatPercent(stage.accuracy.accuracy)}` : ''}, ${formatSeconds(stage.seconds)}`,
+        ),
+    })
+    await writeFileAtomic(output, result.pack)
+    if (options.onnx) await writeModelFile(options.onnx, result.model)
+    if (reportPath) await writeFileAtomic(reportPath, formatReport(result.report))
+    if (options.reportJson) await writeFileAtomic(options.reportJson, formatReportJson(result.report))
+    await store?.clear()
+    return {
+      data: { output, onnx: options.onnx, reportFile: reportPath, report: result.report },
+      text: formatRun(result.report, outputs),
+      exitCode: proofExitCode(result.report),
+    }
+  },
+})
+
+async function chosenRecipe({ recipe, step }: Options): Promise<Recipe> {
+  if (step && recipe)
+    throw new UsageError('option', 'a recipe and steps were given', { place: '--step', hint: 'Give one of the two.' })
+  return step ? recipeFromSteps(step) : loadRecipe(recipe ?? defaultRecipe)
+}
+
+/** Finished steps as files of a folder; `clear` takes away those that this run read or wrote, and nothing else. */
+function folderStore(folder: string): StageStore & { clear(): Promise<void> } {
+  const used = new Set<string>()
+  const file = (name: string) => join(folder, name)
+  return {
+    async load(name) {
+      try {
+        const bytes = await readFile(file(name))
+        used.add(file(name))
+        return bytes
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+        throw error
+      }
+    },
+    save: async (name, bytes) => {
+      await writeFileAtomic(file(name), bytes)
+      used.add(file(name))
+    },
+    async clear() {
+      for (const path of used) await rm(path, { force: true })
+    },
+  }
+}

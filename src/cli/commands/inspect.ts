@@ -1,0 +1,222 @@
+import { operatorKey, type Model, type ValueInfo } from '../../ir/model.ts'
+import { layers } from '../../ir/rewrite.ts'
+import { verify } from '../../ir/verify.ts'
+import { describePack } from '../../formats/pack/describe.ts'
+import { constantsOf, denseLayers, macsOf, parameterBytes } from '../../pipelines/measure.ts'
+import { byteLength, elementCount } from '../../tensor/tensor.ts'
+import { dtypes } from '../../tensor/dtype.ts'
+import { defineCommand } from '../command.ts'
+import { loadModel } from '../files.ts'
+import { formatBytes, formatCount, formatPercent } from '../format.ts'
+import { wholeNumber } from '../numbers.ts'
+import { formatFacts, formatTable, left, right } from '../table.ts'
+
+interface LayerFacts {
+  readonly name: string
+  readonly op: string
+  readonly shape: readonly number[]
+  readonly parameters: number
+  readonly macs?: number
+  readonly density: number
+  /** Different values among the weights, zero included; counted up to 65,536. */
+  readonly distinct: number
+  /** Bits a weight of what the file stores for it, codes and codebook, before any entropy coding. */
+  readonly bits: number
+  readonly bytes: number
+}
+
+/** Looks at a model without running it. */
+export const inspect = defineCommand<{ streams: number }>({
+  name: 'inspect',
+  summary: 'Shows what a model or a pack is made of: layers, operators, sizes, and what is wrong with it.',
+  examples: [
+    ['espalier inspect model.onnx', 'lists the layers with their work, density and bits'],
+    ['espalier inspect model.espalier', 'also says where the bytes of the pack are'],
+  ],
+  configure(command) {
+    command
+      .argument('<model>', 'an .onnx or .espalier file')
+      .option('--streams <n>', 'streams of a pack to list, the largest first', wholeNumber(0), 20)
+  },
+  async execute([path], options) {
+    const { model, fileBytes, pack } = await loadModel(path)
+    const problems = verify(model)
+    const facts = problems.length === 0 ? layerFacts(model) : []
+    const operators = countOperators(model)
+    const description = pack && describePack(pack)
+    const parameters = [...model.graph.initializers.values()].filter(({ dtype }) => dtypes[dtype].kind === 'float')
+    const totals = {
+      parameters: parameters.reduce((sum, { shape }) => sum + elementCount(shape), 0),
+      parameterBytes: parameterBytes(model),
+      initializerBytes: [...model.graph.initializers.values()].reduce((sum, tensor) => sum + byteLength(tensor), 0),
+      layerParameters: facts.reduce((sum, layer) => sum + layer.parameters, 0),
+      macs: facts.every(({ macs }) => macs !== undefined) ? facts.reduce((sum, { macs }) => sum + macs!, 0) : undefined,
+    }
+    const opset = Object.fromEntries([...model.opsets].map(([domain, version]) => [domain || 'ai.onnx', version]))
+    const fed = model.graph.inputs.filter(({ name }) => !model.graph.initializers.has(name))
+    const blocks = [
+      formatFacts([
+        [
+          'file',
+          `${path}, ${formatCount(fileBytes)} B${description ? `, a pack of ${formatCount(description.modelBytes)} B of ONNX (${(description.modelBytes / fileBytes).toFixed(1)}x)` : ''}`,
+        ],
+        [
+          'opset',
+          `${Object.entries(opset)
+            .map(([domain, version]) => `${domain} ${version}`)
+            .join(', ')} as read; IR version ${model.irVersion}`,
+        ],
+        ...(model.producerName
+          ? [['producer', `${model.producerName} ${model.producerVersion ?? ''}`.trim()] as const]
+          : []),
+        ['inputs', fed.map(formatValue).join(', ')],
+        ['outputs', model.graph.outputs.map(formatValue).join(', ')],
+        [
+          'nodes',
+          `${formatCount(model.graph.nodes.length)}: ${operators.map(({ op, count }) => `${count} ${op}`).join(', ')}`,
+        ],
+        [
+          'parameters',
+          `${formatCount(totals.parameters)} floats, ${formatBytes(totals.parameterBytes)}; all tensors ${formatBytes(totals.initializerBytes)}`,
+        ],
+        [
+          'work',
+          totals.macs === undefined
+            ? 'unknown: some shapes cannot be told'
+            : `${formatCount(totals.macs)} macs in the layers, for one example`,
+        ],
+        ['problems', problems.length === 0 ? 'none' : String(problems.length)],
+      ]),
+      problems
+        .map(
+          ({ code, message, place, hint }) =>
+            `error[${code}]: ${message}\n  at ${place}\n${hint ? `  hint: ${hint}\n` : ''}`,
+        )
+        .join(''),
+      facts.length > 0 ? formatLayers(facts) : '',
+      description ? formatStreams(description, options.streams) : '',
+    ]
+    return {
+      data: {
+        file: path,
+        fileBytes,
+        form: pack ? 'pack' : 'onnx',
+        irVersion: model.irVersion,
+        opset,
+        producer: model.producerName,
+        inputs: fed.map(valueFacts),
+        outputs: model.graph.outputs.map(valueFacts),
+        metadata: Object.fromEntries(model.metadata),
+        operators,
+        totals,
+        layers: facts,
+        problems,
+        pack: description,
+      },
+      text: blocks.filter((block) => block !== '').join('\n'),
+      exitCode: problems.length > 0 ? 3 : 0,
+    }
+  },
+})
+
+function layerFacts(model: Model): LayerFacts[] {
+  const work = macsOf(model)
+  const stored = new Map(layers(model).map((layer) => [layer.name, layer]))
+  const { initializers } = model.graph
+  return denseLayers(model).map(({ layer, values, shape, bytes }) => {
+    const own = stored.get(layer.name)
+    const stores = own ? [...constantsOf(model, own)].map((name) => initializers.get(name)) : []
+    const storedBytes = own ? stores.reduce((sum, tensor) => sum + (tensor ? byteLength(tensor) : 0), 0) : bytes
+    const bias = layer.bias ? elementCount(initializers.get(layer.bias)?.shape ?? [0]) : 0
+    let kept = 0
+    const distinct = new Set<number>()
+    for (const value of values) {
+      if (value !== 0) kept++
+      if (distinct.size < 65_536) distinct.add(value)
+    }
+    return {
+      name: layer.name,
+      op: layer.node.op,
+      shape,
+      parameters: values.length + bias,
+      macs: work.get(layer.name),
+      density: kept / Math.max(1, values.length),
+      distinct: distinct.size,
+      bits: (storedBytes * 8) / Math.max(1, values.length),
+      bytes: storedBytes,
+    }
+  })
+}
+
+function countOperators(model: Model): { op: string; count: number }[] {
+  const counts = new Map<string, number>()
+  for (const node of model.graph.nodes) counts.set(operatorKey(node), (counts.get(operatorKey(node)) ?? 0) + 1)
+  return [...counts].map(([op, count]) => ({ op, count })).sort((a, b) => b.count - a.count || (a.op < b.op ? -1 : 1))
+}
+
+function valueFacts({ name, type }: ValueInfo) {
+  return { name, dtype: type?.dtype, shape: type?.shape }
+}
+
+function formatValue({ name, type }: ValueInfo): string {
+  return type
+    ? `${name} ${type.dtype}${type.shape ? `[${type.shape.map((size) => size ?? '?').join(', ')}]` : ''}`
+    : name
+}
+
+function formatLayers(facts: readonly LayerFacts[]): string {
+  return formatTable(
+    [
+      left('layer'),
+      left('op'),
+      left('shape'),
+      right('parameters'),
+      right('macs'),
+      right('density'),
+      right('distinct'),
+      right('bits'),
+      right('bytes'),
+    ],
+    facts.map((layer) => [
+      layer.name,
+      layer.op,
+      layer.shape.join('x'),
+      formatCount(layer.parameters),
+      layer.macs === undefined ? '?' : formatCount(layer.macs),
+      formatPercent(layer.density, 1),
+      layer.distinct >= 65_536 ? '65,536+' : formatCount(layer.distinct),
+      layer.bits.toFixed(2),
+      formatCount(layer.bytes),
+    ]),
+  )
+}
+
+function formatStreams({ streams, fileBytes }: ReturnType<typeof describePack>, most: number): string {
+  const sorted = [...streams].sort((a, b) => b.bytes - a.bytes)
+  const rows = sorted
+    .slice(0, most)
+    .map(({ tensor, kind, codec, elements, bytes }) => [
+      tensor ?? '-',
+      kind,
+      codec ?? '-',
+      formatCount(elements),
+      formatCount(bytes),
+      formatPercent(bytes / fileBytes, 1),
+      codec && elements > 0 ? ((bytes * 8) / elements).toFixed(3) : '-',
+    ])
+  const rest = sorted.slice(most).reduce((sum, { bytes }) => sum + bytes, 0)
+  if (rest > 0)
+    rows.push([`${sorted.length - most} more`, '', '', '', formatCount(rest), formatPercent(rest / fileBytes, 1), ''])
+  return formatTable(
+    [
+      left('stream of'),
+      left('holds'),
+      left('codec'),
+      right('symbols'),
+      right('bytes'),
+      right('share'),
+      right('bits a symbol'),
+    ],
+    rows,
+  )
+}

@@ -1,0 +1,157 @@
+import { rm } from 'node:fs/promises'
+import { existsSync } from 'node:fs'
+import { z } from 'zod'
+import type { DataSplits } from '../../datasets/dataset.ts'
+import { onnxruntime } from '../../engines/onnxruntime.ts'
+import { nearestName, UsageError } from '../../errors.ts'
+import { writeModelFile } from '../../formats/onnx/file.ts'
+import type { Model } from '../../ir/model.ts'
+import { evaluate } from '../../training/evaluate.ts'
+import { createFileStore } from '../../training/file-store.ts'
+import { trainingSettings, type TrainingSettings } from '../../training/settings.ts'
+import { train as trainModel } from '../../training/train.ts'
+import { networks } from '../../zoo/index.ts'
+import { defineCommand } from '../command.ts'
+import { addDataOption, openSplits } from '../data.ts'
+import { checkOutputs, loadModel } from '../files.ts'
+import { formatBytes, formatCount, formatPercent, formatSeconds } from '../format.ts'
+import { wholeNumber } from '../numbers.ts'
+import { describeOptions } from '../schema.ts'
+import { formatFacts, formatTable, right } from '../table.ts'
+
+interface Options extends Record<string, unknown> {
+  readonly data: string
+  readonly output: string
+  readonly seed: number
+  readonly checkpoint?: string
+}
+
+/** Trains a network of the zoo, or goes on with a model. */
+export const train = defineCommand<Options>({
+  name: 'train',
+  summary: 'Trains a network of the zoo, or an ONNX model further, and writes it.',
+  examples: [
+    ['espalier train lenet-5 --data digits --epochs 5 -o lenet.onnx', 'trains from scratch on the built-in digits'],
+    ['espalier train lenet.onnx --data mnist:data/mnist --learning-rate 0.001 -o tuned.onnx', 'trains a model further'],
+  ],
+  configure(command) {
+    command.argument('<network>', `a network (${[...networks.keys()].join(', ')}), or an .onnx or .espalier file`)
+    addDataOption(command, 'what to train on', true)
+    command
+      .requiredOption('-o, --output <file>', 'the ONNX file to write')
+      .option('--seed <n>', 'seed of initial weights and of the order of examples', wholeNumber(0), 1)
+      .option('--checkpoint <file>', 'keeps what is needed to go on after a kill here, and goes on from it')
+    for (const { name, description, type, default: value } of describeOptions(trainingSettings)) {
+      const note = value === undefined ? '' : ` (default: ${value})`
+      command.option(`--${kebab(name)} <${type === 'list' ? 'a,b' : 'value'}>`, `${description || type}${note}`)
+    }
+  },
+  async execute([name], options, { signal, progress }) {
+    await checkOutputs([options.output], [])
+    const settings = settingsFrom(options)
+    const data = await openSplits(options.data)
+    if (data.train.size === 0)
+      throw new UsageError('data-split', 'this data has no training part', {
+        place: options.data,
+        hint: 'Keep some examples out of the test part, as with ?test=0.2.',
+      })
+    const start = await startingModel(name, data, options.seed)
+    const begin = performance.now()
+    const { model, history, steps, epoch } = await trainModel(start, {
+      data: data.train,
+      ...(data.validation.size > 0 ? { validation: data.validation } : {}),
+      settings,
+      engine: onnxruntime,
+      seed: options.seed,
+      signal,
+      progress: progress.listener,
+      ...(options.checkpoint ? { checkpoint: { store: createFileStore(options.checkpoint) } } : {}),
+    })
+    const seconds = (performance.now() - begin) / 1000
+    const tested = data.test.size > 0 ? await evaluate(model, data.test, onnxruntime, { signal }) : undefined
+    const bytes = await writeModelFile(options.output, model)
+    if (options.checkpoint) await rm(options.checkpoint, { force: true })
+    const rows = history.map((record) => [
+      String(record.epoch),
+      record.loss.toFixed(4),
+      formatPercent(record.accuracy),
+      record.validation ? record.validation.loss.toFixed(4) : '-',
+      record.validation ? formatPercent(record.validation.accuracy) : '-',
+    ])
+    return {
+      data: {
+        network: name,
+        data: options.data,
+        settings,
+        seed: options.seed,
+        steps,
+        epoch,
+        history,
+        ...(tested
+          ? { test: { accuracy: tested.accuracy, loss: tested.loss, count: tested.count, correct: tested.correct } }
+          : {}),
+        seconds,
+        output: options.output,
+        bytes,
+      },
+      text: `${formatTable([right('epoch'), right('loss'), right('accuracy'), right('validation loss'), right('accuracy')], rows)}\n${formatFacts(
+        [
+          [
+            'test',
+            tested
+              ? `${formatPercent(tested.accuracy)}, ${formatCount(tested.correct)} of ${formatCount(tested.count)}`
+              : 'no test data',
+          ],
+          ['file', `${options.output}, ${formatBytes(bytes)}`],
+          ['time', formatSeconds(seconds)],
+        ],
+      )}`,
+    }
+  },
+})
+
+/** Options are named as commander names them, which is as the schema does; values are read as YAML would, lists at commas. */
+function settingsFrom(options: Options): TrainingSettings {
+  const given: Record<string, unknown> = {}
+  for (const { name, type } of describeOptions(trainingSettings)) {
+    const text = options[name]
+    if (typeof text !== 'string') continue
+    given[name] = type === 'list' ? text.split(',').map(plainValue) : plainValue(text)
+  }
+  const result = trainingSettings.safeParse(given)
+  if (result.success) return result.data
+  const issue = result.error.issues[0]
+  throw new UsageError(
+    'training-option',
+    z
+      .prettifyError({ issues: [issue] } as z.core.$ZodError)
+      .replace(/^✖ /, '')
+      .split('\n')[0],
+    {
+      place: `--${kebab(String(issue.path[0]))}`,
+      hint: 'espalier train --help lists what each option takes.',
+    },
+  )
+}
+
+/** `true`, `false` and numbers as what they are, anything else as text. */
+function plainValue(text: string): boolean | number | string {
+  if (text === 'true' || text === 'false') return text === 'true'
+  return text.trim() !== '' && !Number.isNaN(Number(text)) ? Number(text) : text
+}
+
+/** `learningRate` is `--learning-rate`. */
+function kebab(name: string): string {
+  return name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)
+}
+
+async function startingModel(name: string, data: DataSplits, seed: number): Promise<Model> {
+  const network = networks.get(name)
+  if (network) return network.build({ seed, classes: data.train.classes })
+  if (existsSync(name)) return (await loadModel(name)).model
+  const near = nearestName(name, networks.keys())
+  throw new UsageError('network-name', `there is no network '${name}', and no such file`, {
+    place: name,
+    hint: near ? `Did you mean ${near}?` : `Networks are ${[...networks.keys()].join(', ')}.`,
+  })
+}

@@ -1,0 +1,115 @@
+import { mkdir, open, readFile, stat } from 'node:fs/promises'
+import { basename, dirname, resolve } from 'node:path'
+import { EspalierError, UsageError } from '../errors.ts'
+import { readModelFile } from '../formats/onnx/file.ts'
+import { MAGIC } from '../formats/pack/layout.ts'
+import { readPack } from '../formats/pack/read.ts'
+import type { Model } from '../ir/model.ts'
+
+/** A model of either form, and the file that it came from. */
+export interface LoadedModel {
+  readonly model: Model
+  readonly path: string
+  /** The length of the file itself. */
+  readonly fileBytes: number
+  /** The bytes of the pack, where it is one. */
+  readonly pack?: Uint8Array
+}
+
+/**
+ * Reads an ONNX file or a pack, told apart by their first bytes.
+ * @throws UsageError when there is no such file, DataError when it is damaged.
+ */
+export async function loadModel(path: string): Promise<LoadedModel> {
+  const facts = await stat(path).catch((cause: unknown) => {
+    throw unreadable(path, cause)
+  })
+  if (!facts.isFile())
+    throw new UsageError('file-read', 'it is no file', { place: path, hint: 'Give an .onnx or .espalier file.' })
+  if (!(await isPack(path))) return { model: await readModelFile(path), path, fileBytes: facts.size }
+  const pack = await readBytes(path)
+  return { model: inFile(path, () => readPack(pack)), path, fileBytes: pack.length, pack }
+}
+
+/** The whole file. @throws UsageError when it cannot be read. */
+export async function readBytes(path: string): Promise<Uint8Array> {
+  return readFile(path).catch((cause: unknown) => {
+    throw unreadable(path, cause)
+  })
+}
+
+async function isPack(path: string): Promise<boolean> {
+  const file = await open(path).catch((cause: unknown) => {
+    throw unreadable(path, cause)
+  })
+  try {
+    const { buffer, bytesRead } = await file.read(new Uint8Array(MAGIC.length), 0, MAGIC.length, 0)
+    return bytesRead === MAGIC.length && MAGIC.every((byte, i) => buffer[i] === byte)
+  } finally {
+    await file.close()
+  }
+}
+
+/** Makes sure before long work that its result can be written. @throws UsageError when a folder is missing or a file would be lost. */
+export async function checkOutputs(outputs: readonly string[], inputs: readonly string[]): Promise<void> {
+  const read = new Set(inputs.map((path) => resolve(path)))
+  const seen = new Set<string>()
+  for (const path of outputs) {
+    const full = resolve(path)
+    if (read.has(full) || seen.has(full))
+      throw new UsageError(
+        'output-path',
+        read.has(full) ? 'this file is also read' : 'two results would go into this file',
+        {
+          place: path,
+          hint: 'Give another name.',
+        },
+      )
+    seen.add(full)
+    const folder = await stat(dirname(full)).catch(() => undefined)
+    if (!folder?.isDirectory())
+      throw new UsageError('output-path', `there is no folder ${dirname(path)}`, {
+        place: path,
+        hint: 'Make the folder first.',
+      })
+    if ((await stat(full).catch(() => undefined))?.isDirectory())
+      throw new UsageError('output-path', 'this is a folder', { place: path, hint: 'Give the name of a file.' })
+  }
+}
+
+/** Does something with the content of a file; typed errors that do not name a place get the file's name. */
+export function inFile<T>(path: string, work: () => T): T {
+  try {
+    return work()
+  } catch (error) {
+    if (!(error instanceof EspalierError) || error.place?.startsWith(path)) throw error
+    const { code, message, place, hint } = error
+    const Same = error.constructor as new (code: string, message: string, details: object) => EspalierError
+    throw new Same(code, message, { place: place ? `${path}: ${place}` : path, hint, cause: error })
+  }
+}
+
+/** Makes a folder and those above it. @throws UsageError when it cannot be made. */
+export async function makeFolder(path: string): Promise<void> {
+  await mkdir(path, { recursive: true }).catch((cause: unknown) => {
+    throw new UsageError('output-path', `the folder cannot be made: ${reason(cause)}`, { place: path, cause })
+  })
+}
+
+/** The path with another ending: `models/net.onnx` and `.espalier` make `models/net.espalier`. */
+export function withEnding(path: string, ending: string): string {
+  const name = basename(path).replace(/\.(?:onnx|espalier)$/, '')
+  return path.slice(0, path.length - basename(path).length) + name + ending
+}
+
+function unreadable(path: string, cause: unknown): UsageError {
+  return new UsageError('file-read', `cannot read the file: ${reason(cause)}`, {
+    place: path,
+    hint: 'Check the path.',
+    cause,
+  })
+}
+
+function reason(cause: unknown): string {
+  return cause instanceof Error ? cause.message : String(cause)
+}

@@ -1,0 +1,97 @@
+import type { ProgressEvent, ProgressListener } from '../progress.ts'
+import { formatCount, formatNumber, formatSeconds } from './format.ts'
+import type { Io } from './io.ts'
+
+/** Shows what a command is doing, on stderr. */
+export interface ProgressDisplay {
+  readonly listener: ProgressListener
+  /** Prints a line of its own, above what is being drawn. */
+  note(text: string): void
+  /** Ends the line that is being drawn. */
+  finish(): void
+}
+
+/** The least time between two drawings of a line, and between two plain lines of the same task. */
+const drawEveryMs = 80
+const lineEveryMs = 5000
+
+/**
+ * A terminal gets one line a task, drawn again and again: a bar, the rate, the time left. Anything else gets a plain line
+ * when a task begins, every five seconds, and when it ends.
+ */
+export function createProgressDisplay(io: Io, now: () => number = () => performance.now()): ProgressDisplay {
+  let current: { task: string; started: number; from: number; last: ProgressEvent; shown: boolean } | undefined
+  let drawn = Number.NEGATIVE_INFINITY
+  let open = false
+  const draw = (event: ProgressEvent) => {
+    const text = describe(event, now() - current!.started, current!.from, io.terminal)
+    if (io.terminal) io.stderr(`\r\u001b[2K${[...text].slice(0, Math.max(20, io.columns - 1)).join('')}`)
+    else io.stderr(`${text}\n`)
+    open = io.terminal
+    drawn = now()
+    current!.shown = true
+  }
+  const close = () => {
+    if (current && !current.shown) draw(current.last)
+    if (open) io.stderr('\n')
+    open = false
+    current = undefined
+  }
+  return {
+    listener(event) {
+      if (current && (current.task !== event.task || event.done < current.last.done)) close()
+      const first = current === undefined
+      current ??= { task: event.task, started: now(), from: event.done, last: event, shown: false }
+      current.last = event
+      current.shown = false
+      const complete = event.total > 0 && event.done >= event.total
+      const wait = io.terminal ? drawEveryMs : lineEveryMs
+      if (complete || (first && io.terminal) || now() - drawn >= wait) draw(event)
+    },
+    note(text) {
+      close()
+      io.stderr(`${text}\n`)
+    },
+    finish: close,
+  }
+}
+
+/** Keys of details that are shown as rate and time left, not as facts. */
+const etaKey = 'etaSeconds'
+
+function describe(event: ProgressEvent, elapsedMs: number, from: number, terminal: boolean): string {
+  const { task, done, total, detail = {} } = event
+  const share = total > 0 ? Math.min(1, done / total) : 0
+  const parts = [task.padEnd(terminal ? 12 : 0)]
+  if (terminal) parts.push(bar(share))
+  parts.push(`${Math.floor(share * 100)} %`.padStart(5), `${formatNumber(done)}/${formatNumber(total)}`)
+  const facts = Object.entries(detail).filter(([key]) => key !== etaKey)
+  for (const [key, value] of facts) parts.push(`${spaced(key)} ${formatValue(key, value)}`)
+  const advanced = done - from
+  if (!facts.some(([key]) => key.endsWith('PerSecond')) && advanced > 0 && elapsedMs > 500) {
+    const rate = advanced / (elapsedMs / 1000)
+    parts.push(`${rate >= 10 ? formatCount(rate) : rate.toPrecision(2)}/s`)
+  }
+  const known = detail[etaKey]
+  const eta =
+    typeof known === 'number' ? known : advanced > 0 ? ((elapsedMs / 1000) * (total - done)) / advanced : undefined
+  if (share >= 1) parts.push(`in ${formatSeconds(elapsedMs / 1000)}`)
+  else if (eta !== undefined && elapsedMs > 500) parts.push(`${formatSeconds(eta)} left`)
+  return parts.join('  ').trim()
+}
+
+function bar(share: number): string {
+  const width = 20
+  const full = Math.round(share * width)
+  return `[${'='.repeat(full)}${' '.repeat(width - full)}]`
+}
+
+/** `validationAccuracy` reads better as `validation accuracy`. */
+function spaced(key: string): string {
+  return key.replaceAll(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`).replace(/ per second$/, '/s')
+}
+
+function formatValue(key: string, value: string | number): string {
+  if (typeof value === 'string') return value
+  return /accuracy$/i.test(key) ? `${(value * 100).toFixed(2)} %` : formatNumber(value)
+}

@@ -1,0 +1,76 @@
+import type { RunReport, SizeMeasure } from '../pipelines/result.ts'
+import { formatBytes, formatCount, formatMs, formatPercent, formatRatio, formatSeconds } from './format.ts'
+import { formatFacts, formatTable, left, right } from './table.ts'
+
+/** The table of a run on the terminal: what each step came to, the proof, and what a reader must know. */
+export function formatRun(report: RunReport, written: readonly string[]): string {
+  const row = (name: string, size: SizeMeasure | undefined, accuracy: number | undefined, seconds?: number) => [
+    name,
+    size ? formatRatio(size.ratios.weights) : '1x',
+    size ? formatRatio(size.ratios.storage) : '1x',
+    size ? formatRatio(size.ratios.bytes) : '1x',
+    formatBytes(size ? size.packBytes : report.files.originalParameters),
+    accuracy === undefined ? '-' : formatPercent(accuracy),
+    seconds === undefined ? '' : formatSeconds(seconds),
+  ]
+  const steps = formatTable(
+    [
+      left('step'),
+      right('weights kept'),
+      right('with indices'),
+      right('real bytes'),
+      right('pack'),
+      right('accuracy'),
+      right('time'),
+    ],
+    [
+      row('original', undefined, report.accuracy?.before.accuracy),
+      ...report.stages.map((stage) => row(stage.method, stage.size, stage.accuracy?.accuracy, stage.seconds)),
+    ],
+  )
+  const { files, size, latency, accuracy, budget } = report
+  const facts: [string, string][] = [
+    [
+      'ratios',
+      `${formatRatio(size.ratios.weights)} weights kept, ${formatRatio(size.ratios.storage)} storage with indices, ${formatRatio(size.ratios.bytes)} bytes of the real file`,
+    ],
+    [
+      'file',
+      `${formatCount(files.originalOnnx)} B of ONNX, ${formatCount(files.pack)} B as a pack (${formatPercent(files.pack / files.originalOnnx, 1)}), ${formatCount(files.onnx)} B as compressed ONNX`,
+    ],
+  ]
+  if (accuracy)
+    facts.push([
+      'accuracy',
+      `${formatPercent(accuracy.before.accuracy)} before, ${formatPercent(accuracy.after.accuracy)} after, on ${formatCount(accuracy.after.count)} examples of ${accuracy.after.data}`,
+    ])
+  if (latency)
+    facts.push([
+      'latency',
+      `${formatMs(latency.before.medianMs)} before, ${formatMs(latency.after.medianMs)} after; medians, quartiles ${formatMs(latency.before.lowMs)}-${formatMs(latency.before.highMs)} and ${formatMs(latency.after.lowMs)}-${formatMs(latency.after.highMs)}, ${latency.engine}, batch ${latency.batch}`,
+    ])
+  if (budget)
+    facts.push([
+      'budget',
+      `${budget.accuracyLoss.toFixed(2)} of ${budget.maxAccuracyLoss} points lost on validation data: ${budget.met ? 'kept' : 'NOT KEPT'}`,
+    ])
+  for (const path of written) facts.push(['wrote', path])
+  facts.push(['time', formatSeconds(report.seconds)])
+  const proof = formatTable(
+    [left('proof'), left(''), left('')],
+    report.proof.map(({ check, passed, detail }) => [passed ? 'passed' : 'FAILED', check, detail]),
+  )
+  return `${steps}\n${formatFacts(facts)}\n${proof}${list('good to know', report.remarks)}${list(
+    'left alone',
+    report.skipped.map(({ layer, method, reason }) => `${layer} by ${method}: ${reason}`),
+  )}`
+}
+
+function list(title: string, lines: readonly string[]): string {
+  return lines.length > 0 ? `\n${title}\n${lines.map((line) => `  - ${line}\n`).join('')}` : ''
+}
+
+/** The exit status of a run: not zero where something was not proven. */
+export function proofExitCode(report: RunReport): number {
+  return report.proof.every(({ passed }) => passed) ? 0 : 1
+}
