@@ -23,7 +23,7 @@ export function createRandom(seed: number): Random {
 
 /** Continues a stream where `state()` was taken. */
 export function resumeRandom(state: readonly number[]): Random {
-  return fromState([...state])
+  return fromState(state)
 }
 
 function seededState(seed: number): number[] {
@@ -38,9 +38,11 @@ function seededState(seed: number): number[] {
   return [next(), next(), next(), 1]
 }
 
-function fromState(state: number[]): Random {
-  const root = [...state]
+/** A state is [a, b, c, counter] when new, and then also the spare normal number (or NaN) and the three words it began with. */
+function fromState(state: readonly number[]): Random {
   let [a, b, c, counter] = state
+  const isNew = state.length === 4
+  const root = isNew ? state.slice(0, 3) : state.slice(5, 8)
   const bits = () => {
     const result = (((a + b) | 0) + counter) | 0
     counter = (counter + 1) | 0
@@ -50,16 +52,17 @@ function fromState(state: number[]): Random {
     c = (c + result) | 0
     return result >>> 0
   }
-  if (root.length === 4 && root[3] === 1) for (let i = 0; i < 12; i++) bits()
-  let spare: number | undefined = Number.isNaN(root[4] ?? Number.NaN) ? undefined : root[4]
+  if (isNew) for (let i = 0; i < 12; i++) bits()
+  // JSON turns NaN into null.
+  let spare = state[4] ?? Number.NaN
   const uniform = () => bits() / 2 ** 32
   return {
     bits,
     uniform,
     normal() {
-      if (spare !== undefined) {
+      if (!Number.isNaN(spare)) {
         const value = spare
-        spare = undefined
+        spare = Number.NaN
         return value
       }
       for (;;) {
@@ -88,6 +91,6 @@ function fromState(state: number[]): Random {
         hash = Math.imul(hash ^ character.codePointAt(0)!, 0x01000193) >>> 0
       return createRandom(hash)
     },
-    state: () => [a, b, c, counter, spare ?? Number.NaN],
+    state: () => [a, b, c, counter, spare, ...root],
   }
 }

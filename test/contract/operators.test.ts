@@ -285,40 +285,42 @@ function erased(inputs: Sample['inputs'], port: ChannelPort): Sample['inputs'] {
   })
 }
 
+/** The inferred shape of a node's only output. */
+function inferShape(
+  type: string,
+  inputs: readonly TensorType[],
+  constants: readonly (Tensor | undefined)[] = [],
+  attributes: Sample['attributes'] = {},
+): readonly Dim[] | undefined {
+  const sample = { name: '', inputs: inputs.map(() => float32([])), attributes }
+  const node = sampleNode(operators.get(type)!, sample)
+  return operators.get(type)!.infer({ node, inputs, constant: (index) => constants[index] })[0]?.shape
+}
+
 describe('symbols in shapes', () => {
-  const infer = (
-    type: string,
-    inputs: readonly TensorType[],
-    constants: readonly (Tensor | undefined)[] = [],
-    attributes = {},
-  ) => {
-    const record = operators.get(type)!
-    const sample = { name: '', inputs: inputs.map(() => float32([])), attributes }
-    return record.infer({ node: sampleNode(record, sample), inputs, constant: (index) => constants[index] })[0]?.shape
-  }
   const images: TensorType = { dtype: 'float32', shape: ['N', 3, 4, 5] }
 
   it('stay through elementwise operators, where broadcasting leaves no doubt', () => {
-    expect(infer('Relu', [images])).toEqual(['N', 3, 4, 5])
-    expect(infer('Add', [images, { dtype: 'float32', shape: [3, 1, 1] }])).toEqual(['N', 3, 4, 5])
-    expect(infer('Mul', [images, { dtype: 'float32', shape: ['N', 1, 1, 1] }])).toEqual(['N', 3, 4, 5])
-    expect(infer('Mul', [images, { dtype: 'float32', shape: ['M', 1, 1, 1] }])).toEqual([null, 3, 4, 5])
-    expect(infer('Mul', [images, { dtype: 'float32', shape: [8, 3, 4, 5] }])).toEqual([8, 3, 4, 5])
+    expect(inferShape('Relu', [images])).toEqual(['N', 3, 4, 5])
+    expect(inferShape('Add', [images, { dtype: 'float32', shape: [3, 1, 1] }])).toEqual(['N', 3, 4, 5])
+    expect(inferShape('Mul', [images, { dtype: 'float32', shape: ['N', 1, 1, 1] }])).toEqual(['N', 3, 4, 5])
+    expect(inferShape('Mul', [images, { dtype: 'float32', shape: ['M', 1, 1, 1] }])).toEqual([null, 3, 4, 5])
+    expect(inferShape('Mul', [images, { dtype: 'float32', shape: [8, 3, 4, 5] }])).toEqual([8, 3, 4, 5])
   })
 
   it('stay through Flatten and Reshape', () => {
-    expect(infer('Flatten', [images])).toEqual(['N', 60])
+    expect(inferShape('Flatten', [images])).toEqual(['N', 60])
     const shape: TensorType = { dtype: 'int64', shape: [2] }
-    expect(infer('Reshape', [images, shape], [undefined, int64([0, -1])])).toEqual(['N', 60])
-    expect(infer('Reshape', [images, shape], [undefined, int64([-1, 60])])).toEqual(['N', 60])
-    expect(infer('Reshape', [images, shape], [undefined, int64([-1, 30])])).toEqual([null, 30])
-    expect(infer('Reshape', [images, shape])).toEqual([null, null])
+    expect(inferShape('Reshape', [images, shape], [undefined, int64([0, -1])])).toEqual(['N', 60])
+    expect(inferShape('Reshape', [images, shape], [undefined, int64([-1, 60])])).toEqual(['N', 60])
+    expect(inferShape('Reshape', [images, shape], [undefined, int64([-1, 30])])).toEqual([null, 30])
+    expect(inferShape('Reshape', [images, shape])).toEqual([null, null])
   })
 
   it('stay through reductions and concatenation', () => {
     const axes: TensorType = { dtype: 'int64', shape: [2] }
-    expect(infer('ReduceMean', [images, axes], [undefined, int64([2, 3])], { keepdims: 0 })).toEqual(['N', 3])
-    expect(infer('Concat', [images, images], [], { axis: 1 })).toEqual(['N', 6, 4, 5])
-    expect(infer('Concat', [images, images], [], { axis: 0 })).toEqual([null, 3, 4, 5])
+    expect(inferShape('ReduceMean', [images, axes], [undefined, int64([2, 3])], { keepdims: 0 })).toEqual(['N', 3])
+    expect(inferShape('Concat', [images, images], [], { axis: 1 })).toEqual(['N', 6, 4, 5])
+    expect(inferShape('Concat', [images, images], [], { axis: 0 })).toEqual([null, 3, 4, 5])
   })
 })

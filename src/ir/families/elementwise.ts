@@ -109,6 +109,10 @@ export function combine(
   f: (a: number, b: number) => number,
 ): Float64Array {
   const result = new Float64Array(elementCount(shape))
+  if (a.length === result.length && b.length === result.length) {
+    for (let i = 0; i < result.length; i++) result[i] = f(a[i], b[i])
+    return result
+  }
   walk(shape, broadcastStrides(shapeA, shape), broadcastStrides(shapeB, shape), (i, offsetA, offsetB) => {
     result[i] = f(a[offsetA], b[offsetB])
   })

@@ -1,7 +1,8 @@
 import { UnsupportedError } from '../../errors.ts'
-import { dtypes, type DType } from '../../tensor/dtype.ts'
-import { fromBigInts, fromNumbers, toBigInts, toNumbers } from '../../tensor/elements.ts'
-import { createTensor, type Tensor } from '../../tensor/tensor.ts'
+import { dtypes, type DType, type NumericData } from '../../tensor/dtype.ts'
+import { elementsOf, fromBigInts, fromElements, fromNumbers, toBigInts, toNumbers } from '../../tensor/elements.ts'
+import { fromFloat32, toFloat32 } from '../../tensor/half.ts'
+import { createTensor, elementCount, type Tensor } from '../../tensor/tensor.ts'
 import { elementType, fromElementType } from '../element-type.ts'
 import { axisTies } from '../families/broadcast.ts'
 import { nodeError, required } from '../families/axes.ts'
@@ -44,7 +45,19 @@ function convert(x: Tensor, to: DType, node: Node): Tensor {
       throw new UnsupportedError('cast-string', 'floats are not written as strings', { place: node.name })
     return createTensor('string', x.shape, Array.from(toBigInts(x), String))
   }
-  const integers = dtypes[x.dtype].kind === 'integer' && dtypes[to].kind === 'integer'
-  if (integers && dtypes[x.dtype].bits === 64) return fromBigInts(to, x.shape, BigInt64Array.from(toBigInts(x)))
+  const [from, into] = [dtypes[x.dtype], dtypes[to]]
+  if (from.kind === 'integer' && into.kind === 'integer') {
+    if (from.bits === 64) return fromBigInts(to, x.shape, BigInt64Array.from(toBigInts(x)))
+    if (from.bits < 64 && into.bits < 64 && into.bits > 4) return fromElements(to, x.shape, narrowed(x, to))
+  }
+  const isSmall = from.bits <= 16 || x.dtype === 'float32'
+  if (isSmall && into.kind === 'float' && into.bits <= 32) return fromFloat32(to, x.shape, toFloat32(x))
   return fromNumbers(to, x.shape, toNumbers(x))
+}
+
+/** Integers of up to 32 bits in another such type: typed arrays wrap around as C does. */
+function narrowed(x: Tensor, to: DType): NumericData {
+  const result = new dtypes[to].array(elementCount(x.shape)) as Int32Array
+  result.set(elementsOf(x) as Int32Array)
+  return result
 }

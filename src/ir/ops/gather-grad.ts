@@ -1,4 +1,4 @@
-import { fromNumbers, integersOf, toNumbers } from '../../tensor/elements.ts'
+import { fromNumbers, toNumbers } from '../../tensor/elements.ts'
 import { elementCount, int64 } from '../../tensor/tensor.ts'
 import { nodeError, required } from '../families/axes.ts'
 import { range } from '../families/movement.ts'
@@ -18,7 +18,7 @@ export const gatherGrad = defineOperator({
     const shape = dataShape(context.node)
     const axis = intAttribute(context.node, 'axis', 0)
     const [outer, size, inner] = [elementCount(shape.slice(0, axis)), shape[axis], elementCount(shape.slice(axis + 1))]
-    const positions = integersOf(indices)
+    const positions = toNumbers(indices)
     const values = toNumbers(dy)
     const sums = new Float64Array(elementCount(shape))
     let source = 0

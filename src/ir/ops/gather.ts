@@ -1,4 +1,4 @@
-import { integersOf } from '../../tensor/elements.ts'
+import { toNumbers } from '../../tensor/elements.ts'
 import { int64, reshaped, elementCount } from '../../tensor/tensor.ts'
 import { nodeError, normalizeAxis, required } from '../families/axes.ts'
 import { takeAxes } from '../families/movement.ts'
@@ -21,7 +21,7 @@ export const gather = defineOperator({
     const [data, indices] = [required(context, 0), required(context, 1)]
     const axis = normalizeAxis(intAttribute(context.node, 'axis', 0), data.shape.length, context.node)
     const size = data.shape[axis]
-    const table = integersOf(indices).map((index) => {
+    const table = toNumbers(indices).map((index) => {
       if (index < -size || index >= size)
         throw nodeError(context.node, 'gather-index', `index ${index} is outside of an axis of size ${size}`)
       return index < 0 ? index + size : index
