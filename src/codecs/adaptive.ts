@@ -21,7 +21,7 @@ export const adaptive = defineCodec({
     return coder.finish()
   },
   decode(bytes, count, alphabet, shape) {
-    const coder = new ReadingCoder(bytes)
+    const coder = new ReadingCoder(bytes, alphabet < 2 ? 0 : count)
     const symbols = symbolArray(alphabet, count)
     runModel(coder, symbols, alphabet, shape)
     coder.end()

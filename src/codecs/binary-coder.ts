@@ -1,3 +1,4 @@
+import { DataError } from '../errors.ts'
 import { RangeDecoder, RangeEncoder } from './range-coder.ts'
 
 /**
@@ -25,12 +26,20 @@ export class WritingCoder implements BinaryCoder {
   }
 }
 
+/** No decision costs less than a 2,000th of a bit, so that a byte cannot stand for more decisions than this. */
+const DECISIONS_PER_BYTE = 16384
+
 /** A coder that reads. `end` throws a DataError when bytes are left over. */
 export class ReadingCoder implements BinaryCoder {
   readonly decoding = true
   private readonly decoder: RangeDecoder
 
-  constructor(bytes: Uint8Array) {
+  /** @throws DataError when so few bytes cannot hold so many decisions: to be asked before memory for them is. */
+  constructor(bytes: Uint8Array, decisions: number) {
+    if (decisions > (bytes.length + 4) * DECISIONS_PER_BYTE)
+      throw new DataError('codec-end', `${bytes.length} bytes cannot hold ${decisions} symbols`, {
+        hint: 'Fetch the file again.',
+      })
     this.decoder = new RangeDecoder(bytes)
   }
 

@@ -18,7 +18,7 @@ export const magnitudes = defineCodec({
     return coder.finish()
   },
   decode(bytes, count, alphabet) {
-    const coder = new ReadingCoder(bytes)
+    const coder = new ReadingCoder(bytes, count)
     const symbols = symbolArray(alphabet, count)
     runModel(coder, symbols, alphabet)
     coder.end()

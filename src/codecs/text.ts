@@ -1,3 +1,4 @@
+import { DataError } from '../errors.ts'
 import type { BinaryCoder } from './binary-coder.ts'
 import { ReadingCoder, WritingCoder } from './binary-coder.ts'
 import { bitsFor } from './bit-io.ts'
@@ -15,7 +16,13 @@ export const text = defineCodec({
   summary: 'Codes bytes by mixing predictions from the bytes before: for names, the graph and small constants.',
   maxAlphabet: 256,
   encode: ({ symbols }) => encodeText(symbols as Uint8Array),
-  decode: (bytes, count) => decodeText(bytes, count),
+  decode(bytes, count, alphabet) {
+    const symbols = decodeText(bytes, count)
+    if (alphabet < 256)
+      for (const symbol of symbols)
+        if (symbol >= alphabet) throw new DataError('codec-symbol', `symbol ${symbol} is not below ${alphabet}`)
+    return symbols
+  },
 })
 
 const NONE = new Uint8Array(0)
@@ -32,7 +39,7 @@ export function encodeText(bytes: Uint8Array, primer: Uint8Array = NONE): Uint8A
 
 /** @throws DataError when the bytes end early or are left over. */
 export function decodeText(bytes: Uint8Array, count: number, primer: Uint8Array = NONE): Uint8Array {
-  const coder = new ReadingCoder(bytes)
+  const coder = new ReadingCoder(bytes, count)
   const history = new Uint8Array(primer.length + count)
   history.set(primer)
   runModel(coder, history, primer.length)
