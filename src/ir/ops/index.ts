@@ -23,6 +23,7 @@ import { convInteger } from './conv-integer.ts'
 import { convTranspose } from './conv-transpose.ts'
 import { conv } from './conv.ts'
 import { cumSum } from './cum-sum.ts'
+import { depthToSpace } from './depth-to-space.ts'
 import { dequantizeLinear } from './dequantize-linear.ts'
 import { div } from './div.ts'
 import { dropout } from './dropout.ts'
@@ -67,6 +68,7 @@ import { min } from './min.ts'
 import { mod } from './mod.ts'
 import { mul } from './mul.ts'
 import { neg } from './neg.ts'
+import { negativeLogLikelihoodLoss } from './negative-log-likelihood-loss.ts'
 import { nonZero } from './non-zero.ts'
 import { not } from './not.ts'
 import { oneHot } from './one-hot.ts'
@@ -92,6 +94,7 @@ import { reduceSum } from './reduce-sum.ts'
 import { reluGrad } from './relu-grad.ts'
 import { relu } from './relu.ts'
 import { reshape } from './reshape.ts'
+import { resize } from './resize.ts'
 import { round } from './round.ts'
 import { scatterElements } from './scatter-elements.ts'
 import { scatterND } from './scatter-nd.ts'
@@ -104,6 +107,7 @@ import { softmaxCrossEntropyGrad } from './softmax-cross-entropy-grad.ts'
 import { softmaxCrossEntropyLoss } from './softmax-cross-entropy-loss.ts'
 import { softmax } from './softmax.ts'
 import { softplus } from './softplus.ts'
+import { spaceToDepth } from './space-to-depth.ts'
 import { split } from './split.ts'
 import { sqrt } from './sqrt.ts'
 import { squeeze } from './squeeze.ts'
@@ -140,6 +144,7 @@ const records: readonly Operator[] = [
   convTranspose,
   conv,
   cumSum,
+  depthToSpace,
   dequantizeLinear,
   div,
   dropout,
@@ -184,6 +189,7 @@ const records: readonly Operator[] = [
   mod,
   mul,
   neg,
+  negativeLogLikelihoodLoss,
   nonZero,
   not,
   oneHot,
@@ -209,6 +215,7 @@ const records: readonly Operator[] = [
   reluGrad,
   relu,
   reshape,
+  resize,
   round,
   scatterElements,
   scatterND,
@@ -221,6 +228,7 @@ const records: readonly Operator[] = [
   softmaxCrossEntropyLoss,
   softmax,
   softplus,
+  spaceToDepth,
   split,
   sqrt,
   squeeze,

@@ -1,0 +1,69 @@
+/** What one run of a model costs, node by node, from the cost rules of the operator records. */
+import { inlineFunctions } from './inline.ts'
+import { operatorKey, type Model, type Node, type TensorType } from './model.ts'
+import type { Cost, CostContext } from './operator.ts'
+import { operators } from './ops/index.ts'
+import { bindDimensions, inferShapes } from './shapes.ts'
+
+export interface NodeCost {
+  readonly node: Node
+  /** Undefined where it cannot be told; `why` says so. */
+  readonly cost?: Cost
+  /** A clause such as 'the operator X is unknown'. */
+  readonly why?: string
+}
+
+export interface ModelCost {
+  /** In the order of the graph, local functions inlined. */
+  readonly nodes: readonly NodeCost[]
+  /** The sum over the nodes whose cost is known. */
+  readonly total: Cost
+}
+
+/**
+ * Multiply-accumulates and bytes of each node, for one example: sizes that the model leaves open count as 1.
+ * Multiply-accumulates are those of convolutions and matrix products, as the literature counts them; operators that
+ * only move, compare or scale elements cost their traffic. The work of If, Loop and Scan is not known before they run.
+ */
+export function modelCost(model: Model): ModelCost {
+  const bound = withoutSymbols(inlineFunctions(model))
+  const types = inferShapes(bound)
+  const nodes = bound.graph.nodes.map((node) => nodeCost(node, (value) => types.get(value)))
+  const known = nodes.flatMap(({ cost }) => (cost ? [cost] : []))
+  const total = known.reduce(
+    (sum, cost) => ({
+      macs: sum.macs + cost.macs,
+      bytesRead: sum.bytesRead + cost.bytesRead,
+      bytesWritten: sum.bytesWritten + cost.bytesWritten,
+    }),
+    { macs: 0, bytesRead: 0, bytesWritten: 0 },
+  )
+  return { nodes, total }
+}
+
+function nodeCost(node: Node, typeOf: (value: string) => TensorType | undefined): NodeCost {
+  const record = operators.get(operatorKey(node))
+  if (!record) return { node, why: `the operator ${operatorKey(node)} is unknown` }
+  const unknown = [...node.inputs, ...node.outputs].find((value) => value !== '' && !isStatic(typeOf(value)))
+  if (unknown !== undefined) return { node, why: `the shape of '${unknown}' is unknown` }
+  const typed = (value: string) => typeOf(value) as CostContext['outputs'][number]
+  const inputs = node.inputs.map((value) => (value === '' ? undefined : typed(value)))
+  const outputs = node.outputs.filter((value) => value !== '').map(typed)
+  return { node, cost: record.cost({ node, inputs, outputs }) }
+}
+
+function isStatic(type: TensorType | undefined): boolean {
+  return type?.shape?.every((size) => typeof size === 'number') ?? false
+}
+
+/** Gives every size that the inputs leave open the value 1. */
+function withoutSymbols(model: Model): Model {
+  const names = new Set<string>()
+  for (const { type } of [...model.graph.inputs, ...model.graph.outputs, ...model.graph.values])
+    for (const size of type?.shape ?? []) if (typeof size === 'string') names.add(size)
+  const bound = bindDimensions(model, Object.fromEntries([...names].map((name) => [name, 1])))
+  const inputs = bound.graph.inputs.map((info) =>
+    info.type?.shape ? { ...info, type: { ...info.type, shape: info.type.shape.map((size) => size ?? 1) } } : info,
+  )
+  return { ...bound, graph: { ...bound.graph, inputs } }
+}
