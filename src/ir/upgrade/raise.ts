@@ -130,6 +130,8 @@ function raiseNodes(
       add({ name, op, domain: '', inputs, outputs: [name], attributes: Object.fromEntries(entries) })
       return name
     },
+    add: (node) => add(node),
+    fresh: (hint) => freshName(raiser.names, hint),
   }
   const add = (node: Node) => {
     result.push(node)
