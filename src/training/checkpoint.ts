@@ -64,8 +64,6 @@ interface Header {
 }
 
 export function writeCheckpoint({ fingerprint, position, history, state, best }: Checkpoint): Uint8Array {
-  const describe = (tensors: ReadonlyMap<string, Tensor>): StoredTensor[] =>
-    [...tensors].map(([name, { dtype, shape }]) => ({ name, dtype, shape }))
   const header: Header = {
     fingerprint,
     position,
@@ -94,8 +92,6 @@ export function writeCheckpoint({ fingerprint, position, history, state, best }:
 
 /** @throws DataError when the bytes are no checkpoint, of another version, or damaged. */
 export function readCheckpoint(bytes: Uint8Array): Checkpoint {
-  const damaged = (what: string) =>
-    new DataError('checkpoint', `the checkpoint ${what}`, { hint: 'Delete it to start the training anew.' })
   if (bytes.length < PREFIX + 4 || MAGIC.some((code, i) => bytes[i] !== code)) throw damaged('is none')
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   if (view.getUint32(8, true) !== VERSION) throw damaged(`has version ${view.getUint32(8, true)}, not ${VERSION}`)
@@ -129,6 +125,14 @@ export function readCheckpoint(bytes: Uint8Array): Checkpoint {
     state,
     ...(bestEpoch === undefined ? {} : { best: { epoch: bestEpoch, state: best } }),
   }
+}
+
+function describe(tensors: ReadonlyMap<string, Tensor>): StoredTensor[] {
+  return [...tensors].map(([name, { dtype, shape }]) => ({ name, dtype, shape }))
+}
+
+function damaged(what: string): DataError {
+  return new DataError('checkpoint', `the checkpoint ${what}`, { hint: 'Delete it to start the training anew.' })
 }
 
 /** The checksum has vouched for the bytes, so what parses is what `writeCheckpoint` wrote. */

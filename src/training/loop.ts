@@ -14,7 +14,6 @@ export const STEPS_INPUT = 'espalier.steps'
 export function loopStep({ model, state, inputs, outputs }: TrainingStep): Model {
   const { graph } = model
   const typed = new Map(graph.inputs.map((input) => [input.name, input]))
-  const inner = (name: string) => `${name}/body`
   const stacked = [
     inputs.images,
     inputs.labels,
@@ -29,14 +28,6 @@ export function loopStep({ model, state, inputs, outputs }: TrainingStep): Model
 
   const iteration = 'espalier.iteration'
   const goOn = 'espalier.continue'
-  const node = (op: string, from: string[], to: string[], attributes: Node['attributes'] = {}): Node => ({
-    name: `${ESPALIER_DOMAIN}/${to[0]}`,
-    op,
-    domain: '',
-    inputs: from,
-    outputs: to,
-    attributes,
-  })
   const body: Graph = {
     name: 'step',
     nodes: [
@@ -79,6 +70,15 @@ export function loopStep({ model, state, inputs, outputs }: TrainingStep): Model
       values: [],
     },
   }
+}
+
+/** The name in the body of what has the name `name` outside. */
+function inner(name: string): string {
+  return `${name}/body`
+}
+
+function node(op: string, inputs: string[], outputs: string[], attributes: Node['attributes'] = {}): Node {
+  return { name: `${ESPALIER_DOMAIN}/${outputs[0]}`, op, domain: '', inputs, outputs, attributes }
 }
 
 function scalarInfo(name: string): ValueInfo {

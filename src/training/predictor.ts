@@ -53,9 +53,10 @@ export async function createPredictor(
       hint: `Its outputs are ${graph.outputs.map(({ name }) => `'${name}'`).join(', ')}.`,
     })
   const input = fitInput(inputs[0], inputShape)
-  const session = await engine.createSession(promote(model, options.promoted ?? []), {
-    ...(options.threads === undefined ? {} : { threads: options.threads }),
-  })
+  const session = await engine.createSession(
+    promote(model, options.promoted ?? []),
+    options.threads === undefined ? {} : { threads: options.threads },
+  )
   return {
     form: logitsOf(model, output).form,
     limit: input.limit,

@@ -3,6 +3,7 @@ import type { Dataset } from '../datasets/dataset.ts'
 import type { Engine } from '../engines/engine.ts'
 import { DataError, UsageError } from '../errors.ts'
 import type { Model } from '../ir/model.ts'
+import { toFloat32Model, withInitializers } from '../ir/precision.ts'
 import type { ProgressListener } from '../progress.ts'
 import type { Tensor } from '../tensor/tensor.ts'
 import { epochOrder, readBatches, type StepBatches } from './batches.ts'
@@ -73,7 +74,8 @@ export interface TrainResult {
  * @throws UsageError `aborted` when `signal` says so (after writing a checkpoint), `training-diverged` when the loss
  * explodes, `checkpoint-mismatch` when the checkpoint belongs to another run.
  */
-export async function train(model: Model, options: TrainOptions): Promise<TrainResult> {
+export async function train(original: Model, options: TrainOptions): Promise<TrainResult> {
+  const model = toFloat32Model(original)
   const { data, validation, settings, engine, signal } = options
   if (data.size === 0) throw new DataError('no-examples', 'there are no examples to train on', { place: data.name })
   if (settings.patience !== undefined && !validation)
@@ -128,7 +130,9 @@ export async function train(model: Model, options: TrainOptions): Promise<TrainR
   }
   const ofModel = (all: ReadonlyMap<string, Tensor>) => new Map(modelState.map((name) => [name, all.get(name)!]))
 
-  const finishEpoch = async (learningRate: number) => {
+  /** Says whether the run is over. */
+  const finishEpoch = async (learningRate: number): Promise<boolean> => {
+    let enough = steps >= plan.totalSteps
     const record: EpochRecord = {
       epoch: Math.ceil(steps / plan.stepsPerEpoch),
       loss: lossSum / examples,
@@ -149,11 +153,11 @@ export async function train(model: Model, options: TrainOptions): Promise<TrainR
       if (settings.patience !== undefined) {
         const previous = best && history.find(({ epoch }) => epoch === best!.epoch)?.validation
         if (!previous || isBetter({ loss, accuracy }, previous)) best = { epoch: record.epoch, state: ofModel(state) }
-        finished = record.epoch - best!.epoch >= settings.patience
+        enough ||= record.epoch - best!.epoch >= settings.patience
       }
     }
-    finished ||= steps >= plan.totalSteps
     report.epoch(history.at(-1)!)
+    return enough
   }
 
   const reader = createReader(plan, options, first)
@@ -192,7 +196,7 @@ export async function train(model: Model, options: TrainOptions): Promise<TrainR
       // Lets signals and timers in: an engine may compute without ever giving the thread back.
       await new Promise((resolve) => setTimeout(resolve, 0))
       const epochEnds = examples === plan.examples || steps === plan.totalSteps
-      if (epochEnds) await finishEpoch(learningRates.at(-1)!)
+      if (epochEnds) finished = await finishEpoch(learningRates.at(-1)!)
       if (finished) checkFinite(state, steps, learningRates.at(-1)!)
       if (finished || performance.now() - saved > 1000 * (options.checkpoint?.everySeconds ?? 60)) {
         await save()
@@ -206,11 +210,8 @@ export async function train(model: Model, options: TrainOptions): Promise<TrainR
     await teacher?.close()
   }
   const result = best?.state ?? ofModel(state)
-  const initializers = new Map(
-    [...model.graph.initializers].map(([name, tensor]) => [name, result.get(name) ?? tensor]),
-  )
   return {
-    model: { ...model, graph: { ...model.graph, initializers } },
+    model: withInitializers(original, result),
     history,
     steps,
     epoch: best?.epoch ?? history.at(-1)!.epoch,

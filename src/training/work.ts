@@ -1,28 +1,6 @@
-import { operatorKey, type Model } from '../ir/model.ts'
-import { operators } from '../ir/ops/index.ts'
-import { inferShapes, rebatch } from '../ir/shapes.ts'
+import { modelCost } from '../ir/cost.ts'
+import type { Model } from '../ir/model.ts'
 import { elementCount } from '../tensor/tensor.ts'
-
-/** Multiply-accumulates of one run of the model on a batch; nodes whose shapes or costs are unknown count nothing. */
-export function forwardMacs(model: Model, batchSize: number): number {
-  const concrete = rebatch(model, batchSize)
-  const types = inferShapes(concrete)
-  const known = (value: string) => {
-    const type = value === '' ? undefined : types.get(value)
-    return type?.shape?.every((size) => typeof size === 'number')
-      ? { dtype: type.dtype, shape: type.shape as number[] }
-      : undefined
-  }
-  let macs = 0
-  for (const node of concrete.graph.nodes) {
-    const outputs = node.outputs.map(known)
-    const inputs = node.inputs.map(known)
-    if (outputs.some((output) => !output) || node.inputs.some((name, i) => name !== '' && !inputs[i])) continue
-    macs +=
-      operators.get(operatorKey(node))?.cost({ node, inputs, outputs: outputs.map((output) => output!) }).macs ?? 0
-  }
-  return macs
-}
 
 /** Multiply-accumulates a millisecond that a training step reaches on one core: a rough middle of small and large networks. */
 const MACS_PER_MS = 40e6
@@ -31,7 +9,7 @@ const PASSES = 3
 
 /** A rough guess of the milliseconds that one step takes on one core; only scheduling depends on it, no result. */
 export function estimateStepMs(model: Model, batchSize: number): number {
-  return (forwardMacs(model, batchSize) * PASSES) / MACS_PER_MS
+  return (modelCost(model).total.macs * batchSize * PASSES) / MACS_PER_MS
 }
 
 /**

@@ -1,4 +1,4 @@
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { chunkAfter, planTraining } from '../../../src/training/plan.ts'
 
@@ -12,7 +12,7 @@ describe('planTraining', () => {
         fc.integer({ min: 1, max: 9 }),
         (examples, batchSize, epochs, perRun) => {
           const plan = planTraining(examples, { epochs, batchSize }, perRun)
-          const seen = Array.from({ length: epochs }, () => new Array<number>(examples).fill(0))
+          const seen = Array.from({ length: epochs }, () => Array.from({ length: examples }, () => 0))
           let steps = 0
           for (let chunk = chunkAfter(plan, 0); chunk; chunk = chunkAfter(plan, steps)) {
             expect(chunk.steps).toBeLessThanOrEqual(perRun)
