@@ -1,11 +1,12 @@
 import { UnsupportedError } from '../../errors.ts'
 import { dtypes, type DType, type NumericData } from '../../tensor/dtype.ts'
 import { elementsOf, fromBigInts, fromElements, fromNumbers, toBigInts, toNumbers } from '../../tensor/elements.ts'
-import { fromFloat32, toFloat32 } from '../../tensor/half.ts'
+import { fromFloat32, minifloats, toFloat32 } from '../../tensor/half.ts'
+import { isMinifloat } from '../../tensor/minifloat.ts'
 import { createTensor, elementCount, type Tensor } from '../../tensor/tensor.ts'
 import { elementType, fromElementType } from '../element-type.ts'
 import { axisTies } from '../families/broadcast.ts'
-import { nodeError, required } from '../families/axes.ts'
+import { required } from '../families/axes.ts'
 import { spread, spreadOf, truths } from '../families/samples.ts'
 import { intAttribute, type Node } from '../model.ts'
 import { defineOperator } from '../operator.ts'
@@ -33,7 +34,10 @@ export const cast = defineOperator({
 
 function targetType(node: Node): DType {
   const dtype = fromElementType(intAttribute(node, 'to', 0))
-  if (!dtype) throw nodeError(node, 'cast-type', `no element type has the number ${intAttribute(node, 'to', 0)}`)
+  if (!dtype)
+    throw new UnsupportedError('cast-type', `Cast: element type ${intAttribute(node, 'to', 0)} is not supported`, {
+      place: node.name || node.outputs[0],
+    })
   return dtype
 }
 
@@ -49,6 +53,10 @@ function convert(x: Tensor, to: DType, node: Node): Tensor {
   if (from.kind === 'integer' && into.kind === 'integer') {
     if (from.bits === 64) return fromBigInts(to, x.shape, BigInt64Array.from(toBigInts(x)))
     if (from.bits < 64 && into.bits < 64 && into.bits > 4) return fromElements(to, x.shape, narrowed(x, to))
+  }
+  if (isMinifloat(to) && from.kind === 'float') {
+    const saturate = intAttribute(node, 'saturate', 1) === 1
+    return createTensor(to, x.shape, minifloats(to, toFloat32(x), saturate))
   }
   const isSmall = from.bits <= 16 || x.dtype === 'float32'
   if (isSmall && into.kind === 'float' && into.bits <= 32) return fromFloat32(to, x.shape, toFloat32(x))
