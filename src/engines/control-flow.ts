@@ -10,7 +10,7 @@ export type RunGraph = (graph: Graph, inputs: readonly Tensor[]) => readonly Ten
 type Inputs = readonly (Tensor | undefined)[]
 
 /** A Loop without a trip count is stopped after this many rounds. */
-const roundLimit = 1_000_000
+const roundLimit = 100_000
 
 export function runIf(node: Node, [condition]: Inputs, run: RunGraph): readonly Tensor[] {
   return run(branch(node, truth(condition!) ? 'then_branch' : 'else_branch'), [])
