@@ -1,6 +1,6 @@
 import { ModelError, UnsupportedError } from '../errors.ts'
 import { dtypes, type DataOf, type DType, type NumericData } from './dtype.ts'
-import { fromFloat32, toFloat32, unpackNibbles } from './half.ts'
+import { fromFloat32, packNibbles, toFloat32, unpackNibbles } from './half.ts'
 import { createTensor, elementCount, type Tensor } from './tensor.ts'
 
 /** Storage with one entry an element: nibbles are unpacked, everything else is the tensor's own array. */
@@ -24,10 +24,7 @@ export function allocateElements(dtype: DType, count: number): Elements {
 /** A tensor from one entry an element; packs four-bit types, otherwise copies nothing. */
 export function fromElements<T extends DType>(dtype: T, shape: readonly number[], elements: Elements): Tensor<T> {
   if (dtypes[dtype].bits !== 4) return createTensor(dtype, shape, elements as DataOf<T>)
-  const source = elements as Uint8Array
-  const packed = new Uint8Array(Math.ceil(source.length / 2))
-  for (let i = 0; i < source.length; i++) packed[i >> 1] |= (source[i] & 15) << ((i & 1) * 4)
-  return createTensor(dtype, shape, packed as DataOf<T>)
+  return createTensor(dtype, shape, packNibbles(elements as Uint8Array) as DataOf<T>)
 }
 
 function notMovable(dtype: DType): UnsupportedError {
@@ -37,7 +34,7 @@ function notMovable(dtype: DType): UnsupportedError {
 /**
  * The elements as double-precision numbers: a view for float64, otherwise a copy. Exact for all types but 64-bit integers
  * beyond 2^53.
- * @throws UnsupportedError for strings, complex numbers and eight-bit floats.
+ * @throws UnsupportedError for strings and complex numbers.
  */
 export function toNumbers(tensor: Tensor): Float64Array {
   const { dtype, data } = tensor
@@ -64,7 +61,7 @@ function toFloat64Source(tensor: Tensor): ArrayLike<number> {
 /**
  * A tensor of numbers as C converts them: floats round to nearest even (half precision by way of float32), integers
  * truncate towards zero and wrap around, booleans are true unless zero.
- * @throws UnsupportedError for strings, complex numbers and eight-bit floats.
+ * @throws UnsupportedError for strings and complex numbers.
  */
 export function fromNumbers<T extends DType>(dtype: T, shape: readonly number[], values: ArrayLike<number>): Tensor<T> {
   const count = elementCount(shape)
@@ -88,6 +85,7 @@ export function fromNumbers<T extends DType>(dtype: T, shape: readonly number[],
       return createTensor(dtype, shape, data as DataOf<T>)
     }
     default: {
+      if (dtypes[dtype].kind === 'float') return fromFloat32(dtype, shape, new Float32Array(values))
       if (dtypes[dtype].kind !== 'integer')
         throw new UnsupportedError('tensor-convert', `numbers cannot be written as a ${dtype} tensor`)
       const data = new dtypes[dtype].array(count)

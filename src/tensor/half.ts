@@ -1,5 +1,6 @@
 import { UnsupportedError } from '../errors.ts'
 import { dtypes, type DataOf, type DType, type NumericData } from './dtype.ts'
+import { isMinifloat, minifloatValues, toMinifloatCode, type MinifloatType } from './minifloat.ts'
 import { createTensor, elementCount, type Tensor } from './tensor.ts'
 
 const float = new Float32Array(1)
@@ -86,9 +87,15 @@ function bigIntsToFloat32(data: BigInt64Array | BigUint64Array): Float32Array {
   return result
 }
 
+function minifloatsToFloat32(tensor: Tensor, dtype: MinifloatType): Float32Array {
+  const values = minifloatValues(dtype)
+  const codes = dtypes[dtype].bits === 4 ? unpackNibbles(tensor) : (tensor.data as Uint8Array)
+  return Float32Array.from(codes, (code) => values[code])
+}
+
 /**
  * The elements as float32: a view for float32 itself, otherwise a converted copy. int64 beyond 2^24 loses digits.
- * @throws UnsupportedError for strings, complex numbers and eight- or four-bit floats.
+ * @throws UnsupportedError for strings and complex numbers.
  */
 export function toFloat32(tensor: Tensor): Float32Array {
   const { dtype, data } = tensor
@@ -115,6 +122,7 @@ export function toFloat32(tensor: Tensor): Float32Array {
     case 'bool':
       return new Float32Array(data as Float64Array)
     default:
+      if (isMinifloat(dtype)) return minifloatsToFloat32(tensor, dtype)
       throw new UnsupportedError('tensor-convert', `a ${dtype} tensor cannot be read as float32`)
   }
 }
@@ -145,18 +153,21 @@ function convert(dtype: DType, count: number, values: Float32Array): NumericData
   if (dtype === 'bool') return Uint8Array.from(values, (value) => (value === 0 ? 0 : 1))
   if (dtype === 'int64') return BigInt64Array.from(values, (value) => saturated(value, -(2n ** 63n), 2n ** 63n - 1n))
   if (dtype === 'uint64') return BigUint64Array.from(values, (value) => saturated(value, 0n, 2n ** 64n - 1n))
+  if (isMinifloat(dtype)) return minifloats(dtype, values)
   const range = integerRanges[dtype]
   if (!range) throw new UnsupportedError('tensor-convert', `numbers cannot be written as a ${dtype} tensor`)
   const [low, high] = range
   const clamp = (value: number) => Math.min(high, Math.max(low, roundEven(value)))
-  if (dtypes[dtype].bits === 4) {
-    const packed = new Uint8Array(Math.ceil(count / 2))
-    for (let i = 0; i < count; i++) packed[i >> 1] |= (clamp(values[i]) & 15) << ((i & 1) * 4)
-    return packed
-  }
+  if (dtypes[dtype].bits === 4) return packNibbles(Int8Array.from(values, clamp))
   const result = new dtypes[dtype].array(count)
   for (let i = 0; i < count; i++) result[i] = clamp(values[i])
   return result
+}
+
+/** The nearest eight- or four-bit floats, as stored. */
+export function minifloats(dtype: MinifloatType, values: Float32Array, saturate = true): Uint8Array {
+  const codes = Uint8Array.from(values, (value) => toMinifloatCode(dtype, value, saturate))
+  return dtypes[dtype].bits === 4 ? packNibbles(codes) : codes
 }
 
 /** What is no number becomes 0, as in the typed arrays of smaller integers. */
@@ -184,7 +195,14 @@ export function roundEven(value: number): number {
   return floor % 2 === 0 ? floor : floor + 1
 }
 
-/** The elements of an int4 or uint4 tensor, one a byte. */
+/** Two elements a byte, the low nibble first. */
+export function packNibbles(elements: Int8Array | Uint8Array): Uint8Array {
+  const packed = new Uint8Array(Math.ceil(elements.length / 2))
+  for (let i = 0; i < elements.length; i++) packed[i >> 1] |= (elements[i] & 15) << ((i & 1) * 4)
+  return packed
+}
+
+/** The elements of a tensor of four-bit type, one a byte. */
 export function unpackNibbles(tensor: Tensor): Int8Array {
   const packed = tensor.data as Uint8Array
   const result = new Int8Array(elementCount(tensor.shape))

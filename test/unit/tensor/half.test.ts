@@ -106,7 +106,7 @@ describe('numbers to tensors and back', () => {
     expect([...unpackNibbles(tensor)]).toEqual([1, -1, 7])
   })
 
-  it.each(['string', 'complex64', 'float8e4m3fn'] as DType[])('refuses %s', (dtype) => {
+  it.each(['string', 'complex64'] as DType[])('refuses %s', (dtype) => {
     expect(() => toFloat32(zeros(dtype, [2]))).toThrow(UnsupportedError)
     expect(() => fromFloat32(dtype, [2], new Float32Array(2))).toThrow(UnsupportedError)
   })
