@@ -14,7 +14,7 @@ const registries = [
   { folder: 'src/codecs', marker: 'defineCodec(', name: 'codecs', type: 'Codec', from: './codec.ts', key: 'record.name' },
   { folder: 'src/zoo', marker: 'defineNetwork(', name: 'networks', type: 'Network', from: './network.ts', key: 'record.name' },
   { folder: 'src/datasets', marker: 'defineDataset(', name: 'datasets', type: 'DatasetKind', from: './kind.ts', key: 'record.name' },
-  { folder: 'src/papers/rows', marker: 'definePaperRow(', name: 'paperRows', type: 'PaperRow', from: '../row.ts', key: 'record.name' },
+  { folder: 'src/papers/rows', marker: /define(?:PaperRow|Ladder)\(/, name: 'paperRows', type: 'PaperRow', from: '../row.ts', key: 'record.name' },
   { folder: 'src/methods', marker: /define[A-Z]\w*\(/, name: 'methods', type: 'Method', from: './method.ts', key: 'record.name', nested: true },
 ]
 

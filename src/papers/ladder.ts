@@ -1,0 +1,131 @@
+/** The ladder of Deep Compression on MNIST: what the rows of LeNet-300-100 and LeNet-5 have in common. */
+import { openData } from '../datasets/open.ts'
+import { writePack } from '../formats/pack/write.ts'
+import type { Model } from '../ir/model.ts'
+import type { Paper } from '../paper.ts'
+import { parseRecipe } from '../pipelines/recipe.ts'
+import { runRecipe } from '../pipelines/run.ts'
+import { evaluate } from '../training/evaluate.ts'
+import { trainingSettings, type TrainingSettings } from '../training/settings.ts'
+import { train } from '../training/train.ts'
+import { definePaperRow, type Figure, type PaperRow, type RowStore } from './row.ts'
+
+export const deepCompressionPaper: Paper = {
+  title: 'Deep Compression: Compressing Deep Neural Networks with Pruning, Trained Quantization and Huffman Coding',
+  authors: 'Han, Mao, Dally',
+  venue: 'ICLR',
+  year: 2016,
+  arxiv: '1510.00149',
+}
+
+export interface Ladder {
+  readonly name: string
+  readonly network: string
+  build(options: { readonly seed: number }): Model
+  /** Bytes of the parameters in single precision, biases included: the denominator of every ratio. */
+  readonly bytes: number
+  /** How the dense network is trained before. */
+  readonly dense: Partial<TrainingSettings>
+  /** Text of the recipe: prune, share, Huffman. */
+  readonly recipe: string
+  readonly published: {
+    readonly pruned: number
+    readonly shared: number
+    readonly coded: number
+    readonly errorBefore: number
+    readonly errorAfter: number
+  }
+  readonly errorAtMost: number
+  readonly minutes: number
+}
+
+/**
+ * Trains the dense network, runs the recipe and measures each rung. `published.pruned` is a ratio of weights in the
+ * paper; ours is given both ways, of weights and of the bytes of a pack with 32-bit survivors.
+ */
+export function defineLadder(ladder: Ladder): PaperRow {
+  const { published } = ladder
+  const figures: Figure[] = [
+    { name: 'error before', unit: '%', published: published.errorBefore },
+    { name: 'error after', unit: '%', published: published.errorAfter, atMost: ladder.errorAtMost },
+    { name: 'pruned, weights', unit: 'x', published: published.pruned, atLeast: published.pruned, digits: 1 },
+    { name: 'pruned, bytes of the pack', unit: 'x', atLeast: published.pruned, digits: 1 },
+    {
+      name: 'and shared, bytes with fixed-length codes and gaps',
+      unit: 'x',
+      published: published.shared,
+      atLeast: published.shared,
+      digits: 1,
+    },
+    {
+      name: 'and Huffman-coded, bytes',
+      unit: 'x',
+      published: published.coded,
+      atLeast: published.coded,
+      digits: 1,
+    },
+    { name: "the same with the pack's own coder, bytes", unit: 'x', atLeast: published.coded, digits: 1 },
+    { name: 'storage with indices, by arithmetic', unit: 'x', digits: 1 },
+  ]
+  return definePaperRow({
+    name: ladder.name,
+    summary: 'Trains, prunes with retraining, shares weights with retraining of the centroids, and codes with Huffman.',
+    network: ladder.network,
+    data: 'MNIST, 55,000 images to train, 5,000 for choices, 10,000 to test',
+    method: 'magnitude, k-means, huffman',
+    paper: deepCompressionPaper,
+    needs: ['mnist'],
+    figures,
+    seeds: [1, 2, 3],
+    minutes: ladder.minutes,
+    difference:
+      'The paper counts the weights that are left in its first rung and trains with SGD at fixed rates; we count bytes of real files, graph and codebooks included, prune gradually and retrain with Adam under a cosine schedule.',
+    async run({ seed, engine, path, store, progress, signal }) {
+      const data = await openData(`mnist:${path('mnist')}`, { seed })
+      const { model: dense } = await train(ladder.build({ seed }), {
+        data: data.train,
+        settings: trainingSettings.parse(ladder.dense),
+        engine,
+        seed,
+        signal,
+        progress,
+        task: 'dense',
+        checkpoint: { store: checkpointIn(store, 'dense') },
+      })
+      const { model, report } = await runRecipe(dense, parseRecipe(ladder.recipe, { file: ladder.name }), {
+        engine,
+        data,
+        seed,
+        signal,
+        progress,
+        latency: false,
+        store: { load: (name) => store.read(name), save: (name, bytes) => store.write(name, bytes) },
+      })
+      const error = async (measured: Model) => 100 * (await evaluate(measured, data.test, engine, { signal })).error
+      const ratio = (coding?: string) => ladder.bytes / writePack(uncoded(model), { coding }).length
+      const [pruned, shared] = report.stages
+      return {
+        'error before': await error(dense),
+        'error after': await error(model),
+        'pruned, weights': pruned.size.ratios.weights,
+        'pruned, bytes of the pack': ladder.bytes / pruned.size.packBytes,
+        'and shared, bytes with fixed-length codes and gaps': ratio('relative'),
+        'and Huffman-coded, bytes': ratio('huffman'),
+        "the same with the pack's own coder, bytes": ratio(),
+        'storage with indices, by arithmetic': shared.size.ratios.storage,
+      }
+    },
+  })
+}
+
+/** The model without a word on how it is to be coded. */
+function uncoded(model: Model): Model {
+  const metadata = new Map(model.metadata)
+  metadata.delete('espalier.coding')
+  return { ...model, metadata }
+}
+
+/** One named checkpoint of a row's store. */
+export function checkpointIn(store: RowStore, name: string) {
+  return { read: () => store.read(name), write: (bytes: Uint8Array) => store.write(name, bytes) }
+}
