@@ -112,7 +112,7 @@ async function applySteps(
   let current = model
   let pack: Uint8Array | undefined
   let key = store
-    ? fingerprint([writeModel(model), data?.train.name ?? '', String(seed), JSON.stringify(recipe.training)])
+    ? fingerprint([writeModel(model), data?.train.name ?? '', String(seed), JSON.stringify(recipe.training ?? {})])
     : ''
   for (const [position, { method, options: written }] of recipe.steps.entries()) {
     signal?.throwIfAborted()
