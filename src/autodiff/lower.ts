@@ -11,6 +11,8 @@ import { operators } from '../ir/ops/index.ts'
 import { inferShapes } from '../ir/shapes.ts'
 import { createEmitter, type Emitter } from './emitter.ts'
 import { lowerContext, type Formulation, type LowerContext, type Target } from './lower/formulation.ts'
+import { foldIntoGemm } from './lower/gemm.ts'
+import { dropIdentities } from './lower/identities.ts'
 import { formulations } from './lower/rules.ts'
 
 export type { Target } from './lower/formulation.ts'
@@ -34,8 +36,10 @@ function isOurs(node: Node): boolean {
  * dynamic.
  */
 export function lower(model: Model, target: Target = { backend: 'cpu', threads: 1 }): Model {
-  if (!needsLowering(model)) return model
-  return rewrite(model, target, isOurs)
+  const lowered = needsLowering(model) ? rewrite(model, target, isOurs) : model
+  const lean = dropIdentities(lowered)
+  const types = inferShapes(lean)
+  return foldIntoGemm(lean, (value) => types.get(value)?.shape)
 }
 
 function hasBody(node: Node): boolean {

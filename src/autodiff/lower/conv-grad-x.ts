@@ -7,6 +7,9 @@ import type { Formulation, LowerContext } from './formulation.ts'
 /** Below this many input channels the flipped convolution's inner products are too short to be fast. */
 const fewChannels = 16
 
+/** The flipped convolution works at each position of x, the transposed one at each of y: where x is larger by this, it loses. */
+const mostPositions = 1.2
+
 function geometry({ node, inputs: [dy, w], shape }: LowerContext) {
   const x = resultShape(node)
   const [wShape, yShape] = [shape(w!), shape(dy!)]
@@ -26,7 +29,10 @@ const flipped: Formulation = {
       pads.every((pad, axis) => pad <= (windows.kernel[axis] - 1) * windows.dilations[axis])
     return windows.strides.every((stride) => stride === 1) && fits(windows.begin) && fits(windows.end)
   },
-  prefers: (context) => geometry(context).x[1] >= fewChannels,
+  prefers(context) {
+    const { x, y } = geometry(context)
+    return x[1] >= fewChannels && elementCount(x.slice(2)) <= mostPositions * elementCount(y.slice(2))
+  },
   write(context) {
     const { x, w, windows, group } = geometry(context)
     const { kernel, dilations } = windows

@@ -15,6 +15,8 @@ export interface LowerContext extends EmitContext {
   readonly target: Target
   /** Says the type of an operator's output that has no record, such as those of the com.microsoft domain. */
   declare(value: string, type: TensorType): string
+  /** A name that nothing uses yet, for values of sub-graphs. */
+  fresh(hint: string): string
 }
 
 /** One way to write a semantic operator in operators that a backend executes. */
