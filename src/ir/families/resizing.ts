@@ -144,7 +144,7 @@ function filtered(
   kernel: (distance: number) => number,
   support: number,
 ): Reading {
-  const excludes = intAttribute(node, 'exclude_outside', 0) !== 0 || stretch > 1
+  const excludes = intAttribute(node, 'exclude_outside', 0) !== 0
   const weights = new Map<number, number>()
   let total = 0
   for (let i = Math.ceil(at - support * stretch); i <= Math.floor(at + support * stretch); i++) {

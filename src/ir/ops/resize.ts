@@ -66,6 +66,7 @@ export const resize = defineOperator({
       coordinate_transformation_mode: 'half_pixel_symmetric',
     }),
     bySizes('nearest, sizes of two axes', [7, 8], { axes: [2, 3] }),
+    bySizes('linear, antialias', [1, 2, 2, 3], { mode: 'linear', antialias: 1 }),
     bySizes('cubic', [1, 2, 7, 8], { mode: 'cubic' }),
     bySizes('cubic, exclude_outside', [1, 2, 3, 9], {
       mode: 'cubic',
