@@ -111,5 +111,6 @@ function unreadable(path: string, cause: unknown): UsageError {
 }
 
 function reason(cause: unknown): string {
+  if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return 'there is none of this name'
   return cause instanceof Error ? cause.message : String(cause)
 }

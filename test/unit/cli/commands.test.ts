@@ -1,0 +1,249 @@
+import { readdir, readFile, writeFile } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { commands } from '../../../src/cli/commands.ts'
+import { writeModelFile } from '../../../src/formats/onnx/file.ts'
+import type { Model } from '../../../src/ir/model.ts'
+import { methods } from '../../../src/methods/index.ts'
+import type { RunReport } from '../../../src/pipelines/result.ts'
+import { buildNetwork } from '../../../src/zoo/layers.ts'
+import { cli, cliJson, temporaryFolder } from './session.ts'
+
+/** 784 inputs, 16 hidden units, ten classes. */
+function tiny(): Model {
+  return buildNetwork('tiny', 1, [1, 28, 28], 10, (layers, input) => {
+    const hidden = layers.relu(layers.linear(layers.flatten(input), 'fc1', 784, 16, 2))
+    return layers.linear(hidden, 'fc2', 16, 10)
+  })
+}
+
+interface Inspection {
+  readonly form: string
+  readonly pack: { readonly streams: readonly { readonly bytes: number }[] }
+  readonly layers: readonly { readonly distinct: number }[]
+}
+
+interface Comparison {
+  readonly second: { readonly accuracy: number }
+  readonly agreement: number
+  readonly maxDifference: number
+}
+
+interface CatalogEntry {
+  readonly name: string
+  readonly options: readonly { readonly name: string; readonly description: string }[]
+}
+
+let folder: Awaited<ReturnType<typeof temporaryFolder>>
+let model = ''
+const data = 'digits?train=200&test=50'
+
+beforeAll(async () => {
+  folder = await temporaryFolder()
+  model = folder.path('net.onnx')
+  await writeModelFile(model, tiny())
+})
+afterAll(() => folder.remove())
+
+describe('help', () => {
+  it('lists the commands and ends with an example', async () => {
+    const { code, out } = await cli(['--help'])
+    expect(code).toBe(0)
+    for (const { name, summary } of commands) {
+      expect(out).toContain(name)
+      expect(summary).toMatch(/^[A-Z].*\.$/s)
+    }
+    expect(out).toMatch(/Example:\n {2}espalier /)
+  })
+
+  it.each(commands.map(({ name }) => name))('of %s ends with an example of itself', async (name) => {
+    const { code, out, err } = await cli([name, '--help'])
+    expect([code, err]).toEqual([0, ''])
+    expect(out.slice(out.indexOf('Example:'))).toContain(`espalier ${name}`)
+    expect(out).toContain('--json')
+  })
+
+  it('has a version', async () => {
+    expect((await cli(['--version'])).out).toMatch(/^\d+\.\d+\.\d+\n$/)
+  })
+})
+
+describe('errors', () => {
+  it.each([
+    [['compres'], 2, /error\[usage\].*compres[\s\S]*compress/],
+    [['compress'], 2, /missing required argument/],
+    [['compress', 'no.onnx'], 2, /error\[file-read\][\s\S]*at no\.onnx/],
+    [['train', 'lenet5', '--data', 'digits', '-o', 'MODEL.x'], 2, /Did you mean lenet-5/],
+    [['train', 'lenet-5', '--data', 'digits', '-o', 'MODEL.x', '--epochs', 'many'], 2, /--epochs/],
+    [['train', 'lenet-5', '--data', 'digits', '-o', '/no/such/folder/x'], 2, /there is no folder/],
+    [['evaluate', 'MODEL', '--data', 'minst:x'], 2, /Did you mean mnist/],
+    [['evaluate', 'MODEL', '--data', 'digits', '--batch', '0'], 2, /at least 1/],
+    [['evaluate', 'MODEL', '--data', 'digits', '--split', 'all'], 2, /test, validation, train/],
+    [['compress', 'MODEL', '--recipe', 'weight-only'], 2, /Did you mean weights-only/],
+    [['compress', 'MODEL', '--step', 'huffmann'], 2, /Did you mean 'huffman'/],
+    [['compress', 'MODEL', '-o', 'MODEL'], 2, /also read/],
+    [['compress', 'MODEL', '--recipe', 'weights-only', '--step', 'huffman'], 2, /Give one of the two/],
+    [['catalog', 'hufman'], 2, /Did you mean huffman/],
+    [['papers', 'no-such-row'], 2, /no row/],
+  ])('%j ends with %i and says what to do', async (argv, expected, message) => {
+    const { code, out, err } = await cli(argv.map((word) => word.replace('MODEL', model)))
+    expect(err).toMatch(message)
+    expect([code, out]).toEqual([expected, ''])
+  })
+
+  it('of damaged models and packs end with 5, and name the file', async () => {
+    const path = folder.path('damaged.onnx')
+    await writeFile(path, (await readFile(model)).subarray(0, 5000))
+    const onnx = await cli(['inspect', path])
+    expect(onnx.code).toBe(5)
+    expect(onnx.err).toContain(path)
+    await writeFile(path, 'ESPL and then nothing of use')
+    for (const argv of [
+      ['inspect', path],
+      ['restore', path, '-o', folder.path('x.onnx')],
+    ]) {
+      const pack = await cli(argv)
+      expect(pack.code).toBe(5)
+      expect(pack.err).toContain(path)
+    }
+    expect(await readdir(dirname(model))).not.toContain('x.onnx')
+  })
+
+  it('come as one JSON document with --json', async () => {
+    const { code, data } = await cliJson<unknown>(['evaluate', model, '--data', 'mnist:/no/such/folder'])
+    expect(code).toBe(2)
+    expect(data).toEqual({
+      error: expect.objectContaining({ code: 'data-path', place: '/no/such/folder', exitCode: 2 }) as unknown,
+    })
+    expect((await cliJson<unknown>(['compress'])).data).toHaveProperty('error.code', 'usage')
+  })
+})
+
+describe('commands', () => {
+  it('train, compress, inspect, restore, evaluate and compare a network', async () => {
+    const trained = folder.path('trained.onnx')
+    const training = await cliJson<{ history: unknown[] }>([
+      'train',
+      model,
+      '--data',
+      data,
+      '--epochs',
+      '2',
+      '--learning-rate',
+      '0.05',
+      '-o',
+      trained,
+    ])
+    expect(training.err).toContain('train')
+    expect(training.code).toBe(0)
+    expect(training.data).toMatchObject({
+      network: model,
+      settings: { epochs: 2, learningRate: 0.05 },
+      test: { count: 50 },
+    })
+    expect(training.data.history).toHaveLength(2)
+
+    const pack = folder.path('small.espalier')
+    const onnx = folder.path('small.onnx')
+    const compressed = await cliJson<{ report: RunReport }>([
+      'compress',
+      trained,
+      '--data',
+      data,
+      '-o',
+      pack,
+      '--onnx',
+      onnx,
+      '--no-latency',
+    ])
+    expect(compressed.code, compressed.err).toBe(0)
+    const { report } = compressed.data
+    expect(report.proof.every(({ passed }) => passed)).toBe(true)
+    expect((await readFile(pack)).length).toBe(report.files.pack)
+    expect(await readFile(folder.path('small.report.html'), 'utf8')).toContain('<!doctype html>')
+
+    const restored = folder.path('restored.onnx')
+    expect((await cli(['restore', pack, '-o', restored])).code).toBe(0)
+    expect((await readFile(restored)).equals(await readFile(onnx))).toBe(true)
+
+    const inspected = await cliJson<Inspection>(['inspect', pack])
+    expect(inspected.data.form).toBe('pack')
+    const streamBytes = inspected.data.pack.streams.reduce((sum, stream) => sum + stream.bytes, 0)
+    expect(streamBytes).toBe(report.files.pack)
+    expect(inspected.data.layers[0]).toMatchObject({ op: 'Gemm', macs: 12_544, parameters: 12_560 })
+    expect(inspected.data.layers[0].distinct).toBeLessThanOrEqual(64)
+    expect((await cli(['inspect', pack])).out).toContain('stream of')
+
+    const evaluated = await cliJson<{ accuracy: number }>(['evaluate', pack, '--data', data])
+    expect(evaluated.data.accuracy).toBe(report.accuracy!.after.accuracy)
+
+    const compared = await cliJson<Comparison>(['compare', trained, pack, '--data', data, '--runs', '3'])
+    expect(compared.data.second.accuracy).toBe(evaluated.data.accuracy)
+    expect(compared.data.agreement).toBeGreaterThan(0.9)
+    const made = await cliJson<Comparison>(['compare', onnx, pack, '--runs', '3'])
+    expect(made.data.maxDifference).toBe(0)
+  })
+
+  it('take steps of their own, and give the same pack for the same seed', async () => {
+    const steps = [
+      '--step',
+      'magnitude?sparsity=0.5&retrain=false',
+      '--step',
+      'k-means?bits=4&retrain=false',
+      '--step',
+      'huffman',
+    ]
+    const packs = []
+    for (const name of ['a', 'b']) {
+      const pack = folder.path(`${name}.espalier`)
+      const { code, err } = await cli(['compress', model, ...steps, '-o', pack, '--no-report', '--no-latency', '-q'])
+      expect([code, err]).toEqual([0, ''])
+      packs.push(await readFile(pack))
+    }
+    expect(packs[0].equals(packs[1])).toBe(true)
+    expect(await readdir(dirname(model))).not.toContain('a.report.html')
+  })
+
+  it('go on from finished steps', async () => {
+    const argv = [
+      'compress',
+      model,
+      '-o',
+      folder.path('r.espalier'),
+      '--no-report',
+      '--no-latency',
+      '--resume',
+      folder.path('work'),
+    ]
+    expect((await cli(argv)).code).toBe(0)
+    expect(await readdir(folder.path('work'))).toEqual([])
+  })
+
+  it('stop with 130 and leave nothing half-written', async () => {
+    const controller = new AbortController()
+    setTimeout(() => controller.abort(), 300)
+    const output = folder.path('never.onnx')
+    const argv = ['train', model, '--data', data, '--epochs', '100000', '-o', output]
+    const { code, err } = await cli(argv, controller.signal)
+    expect(code).toBe(130)
+    expect(err).toContain('error[aborted]')
+    expect((await readdir(dirname(model))).filter((name) => name.includes('never'))).toEqual([])
+  })
+
+  it('catalogue everything that is registered, with options', async () => {
+    const { data } = await cliJson<{ methods: CatalogEntry[] }>(['catalog'])
+    expect(data.methods.map(({ name }) => name)).toEqual([...methods.keys()])
+    for (const entry of data.methods)
+      for (const option of entry.options) expect(option.description, `${entry.name} ${option.name}`).not.toBe('')
+    for (const name of ['data', 'recipes', 'networks', 'codecs', 'operators', 'k-means']) {
+      const { code, out } = await cli(['catalog', name])
+      expect([code, out.length > 100]).toEqual([0, true])
+    }
+  })
+
+  it('list the experiments without running them', async () => {
+    const { code, data } = await cliJson<unknown>(['papers', '--list'])
+    expect(code).toBe(0)
+    expect(Array.isArray(data)).toBe(true)
+  })
+})

@@ -1,0 +1,117 @@
+import { describe, expect, it } from 'vitest'
+import {
+  formatBytes,
+  formatMs,
+  formatNumber,
+  formatPercent,
+  formatRatio,
+  formatSeconds,
+} from '../../../src/cli/format.ts'
+import type { Io } from '../../../src/cli/io.ts'
+import { createProgressDisplay } from '../../../src/cli/progress.ts'
+import { formatTable, left, right } from '../../../src/cli/table.ts'
+
+describe('numbers', () => {
+  it('are exact or say their unit', () => {
+    expect([0, 999, 9999, 10_000, 675_763, 999_499, 999_600, 1e12].map(formatBytes)).toEqual([
+      '0 B',
+      '999 B',
+      '9,999 B',
+      '10.0 kB',
+      '676 kB',
+      '999 kB',
+      '1.00 MB',
+      '1.00 TB',
+    ])
+    expect([formatPercent(0.98765), formatRatio(39.216), formatRatio(1), formatRatio(250.4)]).toEqual([
+      '98.77 %',
+      '39.2x',
+      '1.00x',
+      '250x',
+    ])
+    expect([formatMs(0.1704), formatMs(12.345), formatMs(1234.5)]).toEqual(['0.170 ms', '12.3 ms', '1235 ms'])
+    expect([formatSeconds(5.4), formatSeconds(185), formatSeconds(3723)]).toEqual(['5 s', '3:05 min', '1:02:03 h'])
+    expect([formatNumber(1234), formatNumber(0.123456), formatNumber(1e-7)]).toEqual(['1,234', '0.1235', '1.00e-7'])
+  })
+})
+
+describe('formatTable', () => {
+  it('aligns columns, numbers to the right', () => {
+    expect(
+      formatTable(
+        [left('name'), right('n')],
+        [
+          ['a', '1'],
+          ['bcdef', '1,000'],
+        ],
+      ),
+    ).toBe('name       n\n-----  -----\na          1\nbcdef  1,000\n')
+    expect(
+      formatTable(
+        [left(''), left('')],
+        [
+          ['a', 'é'],
+          ['bb', ''],
+        ],
+      ),
+    ).toBe('a   é\nbb\n')
+  })
+})
+
+function recorder(terminal: boolean): { io: Io; text(): string } {
+  let text = ''
+  const stderr = (more: string) => {
+    text += more
+  }
+  return {
+    io: { stdout: () => {}, stderr, terminal, columns: 60, signal: new AbortController().signal },
+    text: () => text,
+  }
+}
+
+describe('progress', () => {
+  it('draws one line a task on a terminal, never wider than it', () => {
+    const { io, text } = recorder(true)
+    let now = 0
+    const display = createProgressDisplay(io, () => now)
+    for (let done = 0; done <= 100; done++) {
+      now += 100
+      display.listener({ task: 'train', done, total: 100, detail: { loss: 0.5, validationAccuracy: 0.9876 } })
+    }
+    display.listener({ task: 'evaluate', done: 1, total: 2 })
+    display.finish()
+    const lines = text().split('\n')
+    expect(lines).toHaveLength(3)
+    const drawings = lines.flatMap((line) => line.split('\r\u001b[2K'))
+    expect(drawings.length).toBeGreaterThan(50)
+    for (const drawing of drawings) expect([...drawing].length).toBeLessThan(60)
+    expect(drawings.find((drawing) => drawing.includes('50 %'))).toContain('[==========          ]')
+  })
+
+  it('prints few plain lines elsewhere, the last one complete, with rate and time left', () => {
+    const { io, text } = recorder(false)
+    let now = 0
+    const display = createProgressDisplay(io, () => now)
+    for (let done = 1; done <= 200; done++) {
+      now += 100
+      display.listener({ task: 'train', done, total: 200, detail: { validationAccuracy: 0.9876 } })
+    }
+    display.note('done')
+    const lines = text().trimEnd().split('\n')
+    expect(lines.length).toBeLessThanOrEqual(8)
+    expect(lines[1]).toMatch(/10\/s {2}\d+ s left/)
+    expect(lines.at(-2)).toMatch(/^train.*100 %.*200\/200.*validation accuracy 98\.76 %.*in 20 s$/)
+    expect(lines.at(-1)).toBe('done')
+  })
+
+  it('shows the last state of a task that ended early', () => {
+    const { io, text } = recorder(false)
+    const display = createProgressDisplay(io, () => 0)
+    display.listener({ task: 'a', done: 1, total: 10 })
+    display.listener({ task: 'a', done: 7, total: 10 })
+    display.listener({ task: 'b', done: 1, total: 10, detail: { layer: 'conv1' } })
+    display.finish()
+    expect(text()).toContain('7/10')
+    expect(text()).toContain('layer conv1')
+  })
+})
