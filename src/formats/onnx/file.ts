@@ -19,7 +19,7 @@ const EXTERNAL_FROM = 1.9e9
  */
 export async function readModelFile(path: string, options: Pick<ReadOptions, 'keepOpset'> = {}): Promise<Model> {
   const bytes = await readWhole(path)
-  return readModel(bytes, { ...options, place: path, externalData: externalDataIn(dirname(path)) })
+  return readModel(bytes, { ...options, owned: true, place: path, externalData: externalDataIn(dirname(path)) })
 }
 
 async function readWhole(path: string): Promise<Uint8Array> {

@@ -1,5 +1,5 @@
 /** ONNX bytes to a Model. */
-import { fromBinary, type DescMessage, type MessageShape } from '@bufbuild/protobuf'
+import { fromBinary, toBinary, type DescMessage, type MessageShape } from '@bufbuild/protobuf'
 import { DataError, EspalierError, ModelError } from '../../errors.ts'
 import { sortGraph } from '../../ir/graph.ts'
 import type { Graph, LocalFunction, Model } from '../../ir/model.ts'
@@ -17,9 +17,9 @@ import {
   type OperatorSetIdProto,
   type StringStringEntryProto,
 } from './onnx_pb.ts'
-import { toBinary } from '@bufbuild/protobuf'
-import { readTensor, type ExternalData, type TensorExtras } from './tensors.ts'
-import { concatenate, scanFields } from './wire.ts'
+import { readSparse } from './sparse.ts'
+import { readTensor, type ExternalData, type ReadTensor, type TensorExtras } from './tensors.ts'
+import { concatenate, plainBytes, scanFields } from './wire.ts'
 
 export interface ReadOptions {
   /** Where the bytes of external data come from; without it a model that has any is refused. */
@@ -28,6 +28,8 @@ export interface ReadOptions {
   readonly place?: string
   /** Leave the operators in the form of the opset that the file declares. Default false: all rules assume raised ones. */
   readonly keepOpset?: boolean
+  /** The bytes may be overwritten while they are read, so that the weights need not be copied. Default false. */
+  readonly owned?: boolean
 }
 
 /**
@@ -39,7 +41,11 @@ export interface ReadOptions {
 export function readModel(bytes: Uint8Array, options: ReadOptions = {}): Model {
   const place = options.place ?? 'model'
   try {
-    const model = parseModel(bytes, place, options.externalData)
+    const model = parseModel(plainBytes(bytes), {
+      place,
+      externalData: options.externalData,
+      owned: options.owned ?? false,
+    })
     return options.keepOpset ? model : raiseOpset(model)
   } catch (error) {
     if (error instanceof EspalierError) throw error
@@ -54,6 +60,7 @@ export function readModel(bytes: Uint8Array, options: ReadOptions = {}): Model {
 export interface ReadContext {
   readonly place: string
   readonly externalData: ExternalData | undefined
+  readonly owned: boolean
 }
 
 const graphField = 7
@@ -72,8 +79,8 @@ function decode<D extends DescMessage>(schema: D, bytes: Uint8Array, place: stri
   }
 }
 
-function parseModel(bytes: Uint8Array, place: string, externalData: ExternalData | undefined): Model {
-  const context: ReadContext = { place, externalData }
+function parseModel(bytes: Uint8Array, context: ReadContext): Model {
+  const { place } = context
   const header: Uint8Array[] = []
   const graphRest: Uint8Array[] = []
   const initializers: Uint8Array[] = []
@@ -125,7 +132,16 @@ const modelFields = new Set([
   'docString',
   'metadataProps',
 ])
-const graphFields = new Set(['node', 'name', 'initializer', 'docString', 'input', 'output', 'valueInfo'])
+const graphFields = new Set([
+  'node',
+  'name',
+  'initializer',
+  'sparseInitializer',
+  'docString',
+  'input',
+  'output',
+  'valueInfo',
+])
 const functionFields = new Set([
   'name',
   'domain',
@@ -165,14 +181,15 @@ export function readGraph(proto: GraphProto, context: ReadContext, initializers:
   const tensors = new Map<string, Tensor>()
   const tensorExtras = new Map<string, TensorExtras>()
   const nested = proto.initializer.map((tensor) => toBinary(TensorProtoSchema, tensor))
-  for (const bytes of [...initializers, ...nested]) {
-    const { name, tensor, extras } = readTensor(bytes, place, context.externalData)
+  const add = ({ name, tensor, extras }: ReadTensor) => {
     if (name === '') throw new ModelError('initializer-name', 'an initializer has no name', { place })
     if (tensors.has(name))
       throw new ModelError('duplicate-initializer', `two initializers are named '${name}'`, { place })
     tensors.set(name, tensor)
     if (extras) tensorExtras.set(name, extras)
   }
+  for (const bytes of [...initializers, ...nested]) add(readTensor(bytes, place, context.externalData, context.owned))
+  for (const sparse of proto.sparseInitializer) add(readSparse(sparse, place, context.externalData))
   const fields = leftover(GraphProtoSchema, proto, graphFields)
   const extras: GraphExtras | undefined =
     fields || tensorExtras.size > 0 ? { fields, tensors: tensorExtras.size > 0 ? tensorExtras : undefined } : undefined

@@ -2,7 +2,16 @@
 import { DataError, UnsupportedError } from '../../errors.ts'
 import { dtypes, storageLength, type DataOf, type DType, type NumericData } from '../../tensor/dtype.ts'
 import { bytesOf, createTensor, elementCount, type Tensor } from '../../tensor/tensor.ts'
-import { concatenate, countVarints, delimited, readVarint, readVarints, scanFields, varint } from './wire.ts'
+import {
+  concatenate,
+  countVarints,
+  delimited,
+  plainBytes,
+  readVarint,
+  readVarints,
+  scanFields,
+  varint,
+} from './wire.ts'
 
 /** The numbers of TensorProto.DataType. */
 const typeNumbers: { readonly [T in DType]: number } = {
@@ -82,8 +91,14 @@ const fieldNumbers = {
 const externalField = 13
 const locationField = 14
 
-/** Reads the TensorProto in `bytes`. @throws DataError when it is malformed, UnsupportedError for an unknown type. */
-export function readTensor(bytes: Uint8Array, place: string, externalData?: ExternalData): ReadTensor {
+/**
+ * Reads the TensorProto in `source`.
+ * @param movable whether the bytes may be overwritten: then misaligned data moves down to an aligned address, over the
+ * header that was read, instead of being copied.
+ * @throws DataError when it is malformed, UnsupportedError for an unknown type.
+ */
+export function readTensor(bytes: Uint8Array, place: string, externalData?: ExternalData, movable = false): ReadTensor {
+  const bytes = plainBytes(source)
   const values = new Map<number, Uint8Array[]>()
   const rest: Uint8Array[] = []
   let typeNumber = 0
@@ -110,7 +125,10 @@ export function readTensor(bytes: Uint8Array, place: string, externalData?: Exte
   const raw = external
     ? readExternal(values.get(externalField) ?? [], dtype, shape, externalData, where)
     : values.get(fieldNumbers.raw)?.at(-1)
-  const data = raw && raw.length > 0 ? fromRaw(dtype, shape, raw, where) : undefined
+  const data =
+    raw && raw.length > 0
+      ? fromRaw(dtype, shape, raw, where, movable && !external ? bytes.byteOffset : undefined)
+      : undefined
   return { name, tensor: createTensor(dtype, shape, data ?? fromNumbers(dtype, shape, values, raw, where)), extras }
 }
 
@@ -145,8 +163,17 @@ function wrongLength(
   )
 }
 
-/** A view of raw little-endian bytes where their address allows it, otherwise a copy. */
-function fromRaw<T extends DType>(dtype: T, shape: readonly number[], raw: Uint8Array, place: string): DataOf<T> {
+/**
+ * A view of raw little-endian bytes where their address allows it, otherwise a copy.
+ * @param lowest the address down to which the bytes may be moved; undefined: they must stay.
+ */
+function fromRaw<T extends DType>(
+  dtype: T,
+  shape: readonly number[],
+  raw: Uint8Array,
+  place: string,
+  lowest?: number,
+): DataOf<T> {
   const length = storageLength(dtype, elementCount(shape))
   const ArrayType = dtypes[dtype].array as unknown as {
     readonly BYTES_PER_ELEMENT: number
@@ -154,8 +181,13 @@ function fromRaw<T extends DType>(dtype: T, shape: readonly number[], raw: Uint8
   }
   const size = ArrayType.BYTES_PER_ELEMENT
   if (raw.length !== length * size) throw wrongLength(dtype, shape, length * size, raw.length, place)
-  // Not slice: that of a Node Buffer copies nothing.
-  const aligned = raw.byteOffset % size === 0 ? raw : Uint8Array.from(raw)
+  const excess = raw.byteOffset % size
+  if (excess > 0 && lowest !== undefined && raw.byteOffset - excess >= lowest) {
+    const moved = new Uint8Array(raw.buffer, raw.byteOffset - excess, raw.length)
+    moved.set(raw)
+    return new ArrayType(moved.buffer, moved.byteOffset, length) as DataOf<T>
+  }
+  const aligned = excess === 0 ? raw : new Uint8Array(raw)
   return new ArrayType(aligned.buffer, aligned.byteOffset, length) as DataOf<T>
 }
 

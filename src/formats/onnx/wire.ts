@@ -136,3 +136,8 @@ export function concatenate(chunks: readonly Uint8Array[]): Uint8Array {
   }
   return result
 }
+
+/** The same bytes as a plain Uint8Array: `slice` of a Node Buffer would copy nothing. */
+export function plainBytes(bytes: Uint8Array): Uint8Array {
+  return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+}
