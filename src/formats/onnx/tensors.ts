@@ -97,7 +97,12 @@ const locationField = 14
  * header that was read, instead of being copied.
  * @throws DataError when it is malformed, UnsupportedError for an unknown type.
  */
-export function readTensor(bytes: Uint8Array, place: string, externalData?: ExternalData, movable = false): ReadTensor {
+export function readTensor(
+  source: Uint8Array,
+  place: string,
+  externalData?: ExternalData,
+  movable = false,
+): ReadTensor {
   const bytes = plainBytes(source)
   const values = new Map<number, Uint8Array[]>()
   const rest: Uint8Array[] = []
