@@ -44,6 +44,11 @@ export function symbolArray(alphabet: number, count: number): Symbols {
   return alphabet <= 65536 ? new Uint16Array(count) : new Uint32Array(count)
 }
 
+/** Symbols of an alphabet of at most 256 as bytes; a copy only where they are stored wider. */
+export function asBytes(symbols: Symbols): Uint8Array {
+  return symbols instanceof Uint8Array ? symbols : Uint8Array.from(symbols)
+}
+
 /** Whether a codec takes an alphabet of this size. */
 export function takesAlphabet(codec: Codec, alphabet: number): boolean {
   return alphabet <= (codec.maxAlphabet ?? 65536)

@@ -15,6 +15,13 @@ export interface MixerSettings {
   readonly rate: number
 }
 
+// Under names of this module: reading another module's in the innermost loop is slow where modules are transformed.
+const stretch = stretchTable
+const squash = squashTable
+const shift = STRETCH_SHIFT
+const scale = SQUASH_SCALE
+const limit = LOGIT_LIMIT
+
 /** How much of its logit a counter may vote with after n decisions: unknown contexts keep silent. */
 const confidence = Float64Array.from({ length: 256 }, (_, n) => n / (n + 0.4))
 
@@ -29,6 +36,8 @@ const steps = Int32Array.from({ length: 256 }, (_, n) => Math.floor(16384 / (n +
 export class ContextMixer {
   /** The caller sets, for each input, the hash of its context; only the upper `slotBits` bits count. */
   readonly contexts: Int32Array
+  /** For bit trees: what each input knows besides the bits above, for `enter`. */
+  readonly bases: Int32Array
   private readonly probabilities: Uint16Array
   private readonly counts: Uint8Array
   private readonly weights: Float64Array
@@ -40,11 +49,18 @@ export class ContextMixer {
     const { inputs, slotBits, weightSets } = settings
     this.settings = settings
     this.contexts = new Int32Array(inputs)
+    this.bases = new Int32Array(inputs)
     this.probabilities = new Uint16Array(inputs << slotBits).fill(32768)
     this.counts = new Uint8Array(inputs << slotBits)
     this.weights = new Float64Array(inputs * weightSets).fill(1 / Math.sqrt(inputs))
     this.logits = new Float64Array(inputs)
     this.slots = new Int32Array(inputs)
+  }
+
+  /** Sets the contexts of a node of a bit tree: each is the node and the input's base. */
+  enter(node: number): void {
+    const { contexts, bases } = this
+    for (let k = 0; k < contexts.length; k++) contexts[k] = hashContext(node, bases[k])
   }
 
   /** Codes one decision and learns from it. */
@@ -56,13 +72,13 @@ export class ContextMixer {
     for (let k = 0; k < inputs; k++) {
       const slot = (k << slotBits) + (contexts[k] >>> (32 - slotBits))
       slots[k] = slot
-      const logit = stretchTable[probabilities[slot] >> STRETCH_SHIFT] * confidence[counts[slot]]
+      const logit = stretch[probabilities[slot] >> shift] * confidence[counts[slot]]
       logits[k] = logit
       dot += weights[base + k] * logit
     }
-    if (dot > LOGIT_LIMIT - 0.01) dot = LOGIT_LIMIT - 0.01
-    else if (dot < 0.01 - LOGIT_LIMIT) dot = 0.01 - LOGIT_LIMIT
-    const one = squashTable[((dot + LOGIT_LIMIT) * SQUASH_SCALE) | 0]
+    if (dot > limit - 0.01) dot = limit - 0.01
+    else if (dot < 0.01 - limit) dot = 0.01 - limit
+    const one = squash[((dot + limit) * scale) | 0]
     const coded = coder.code(one, bit)
     const error = ((coded << 16) - one) * (rate / 65536)
     const target = coded === 1 ? 65535 : 0

@@ -43,8 +43,7 @@ function runModel(coder: BinaryCoder, symbols: Symbols, alphabet: number, shape?
   const classShift = Math.max(0, bits - 4)
   const at = (i: number, distance: number): number => (i >= distance ? symbols[i - distance] : 0)
   const flagContexts = flags.contexts
-  const treeContexts = trees.contexts
-  const bases = new Int32Array(INPUTS)
+  const { bases } = trees
   let last = 0
   let beforeLast = 0
   // The recent share of symbols other than 0 in 1/65,536ths, over some 16 and some 128 symbols.
@@ -107,7 +106,7 @@ function runModel(coder: BinaryCoder, symbols: Symbols, alphabet: number, shape?
       if (low - nodes + (1 << level) >= alphabet) node = node * 2
       else if (level === 0 && node === nodes >> 1) node = node * 2 + 1
       else {
-        for (let k = 0; k < INPUTS; k++) treeContexts[k] = hashContext(node, bases[k])
+        trees.enter(node)
         node = node * 2 + trees.code(coder, bits - level, (symbol >> level) & 1)
       }
     }

@@ -2,7 +2,7 @@ import { DataError } from '../errors.ts'
 import type { BinaryCoder } from './binary-coder.ts'
 import { ReadingCoder, WritingCoder } from './binary-coder.ts'
 import { bitsFor } from './bit-io.ts'
-import { defineCodec } from './codec.ts'
+import { asBytes, defineCodec } from './codec.ts'
 import { ContextMixer, hashContext } from './context-mixer.ts'
 
 /**
@@ -15,7 +15,7 @@ export const text = defineCodec({
   id: 8,
   summary: 'Codes bytes by mixing predictions from the bytes before: for names, the graph and small constants.',
   maxAlphabet: 256,
-  encode: ({ symbols }) => encodeText(symbols as Uint8Array),
+  encode: ({ symbols }) => encodeText(asBytes(symbols)),
   decode(bytes, count, alphabet) {
     const symbols = decodeText(bytes, count)
     if (alphabet < 256)
@@ -57,8 +57,7 @@ function runModel(coder: BinaryCoder, history: Uint8Array, primed: number): void
   if (history.length === primed) return
   const slotBits = Math.min(20, Math.max(14, bitsFor(history.length) + 4))
   const mixer = new ContextMixer({ inputs: INPUTS, slotBits, weightSets: 3 * 8, slowest: 100, rate: 0.015 })
-  const { contexts } = mixer
-  const bases = new Int32Array(INPUTS)
+  const { bases, contexts } = mixer
   const matchBits = Math.min(18, slotBits)
   const matchTable = new Int32Array(1 << matchBits).fill(-1)
   let match = -1
@@ -84,7 +83,7 @@ function runModel(coder: BinaryCoder, history: Uint8Array, primed: number): void
     const byte = history[i]
     let node = 1
     for (let level = 7; level >= 0; level--) {
-      for (let k = 0; k < 9; k++) contexts[k] = hashContext(node, bases[k])
+      mixer.enter(node)
       const agrees = expected >> (level + 1) === node
       contexts[9] = agrees ? hashContext(((expected >> level) & 1) + 2 * strength, 9) : hashContext(node, 10)
       node = node * 2 + mixer.code(active, (agrees ? column : 0) * 8 + level, (byte >> level) & 1)

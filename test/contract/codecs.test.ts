@@ -1,4 +1,4 @@
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { entropyBits } from '../../src/codecs/accounting.ts'
 import { symbolArray, takesAlphabet, type SymbolStream } from '../../src/codecs/codec.ts'

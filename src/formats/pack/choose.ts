@@ -29,6 +29,8 @@ const SAMPLE = 1 << 16
 /** Binary decisions that `mixing` may take in one pack: some ten seconds. */
 const MIXING_BUDGET = 2e7
 
+const NONE = new Uint8Array(0)
+
 /** What is tried where nothing is asked for; `text` and `magnitudes` are for contents that say so. */
 const general = ['bits', 'huffman', 'relative', 'relative-huffman', 'adaptive', 'mixing']
 
@@ -67,8 +69,8 @@ export function createChooser(coding: string | undefined): Chooser {
       let best: { codec: Codec; bytes: Uint8Array } | undefined
       for (const name of names) {
         const codec = codecs.get(name)!
-        const bytes = names.length === 1 && !whole ? symbols.subarray(0, 0) : codec.encode(trial)
-        if (!best || bytes.length < best.bytes.length) best = { codec, bytes: bytes as Uint8Array }
+        const bytes = names.length === 1 && !whole ? NONE : codec.encode(trial)
+        if (!best || bytes.length < best.bytes.length) best = { codec, bytes }
       }
       const { codec } = best!
       if (names.includes('mixing')) budget -= decisions

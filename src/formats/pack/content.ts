@@ -62,7 +62,7 @@ export function streamsOf(content: Content): readonly Stream[] {
       return [...streamsOf(content.codebook), content.codes]
     case 'masked':
       return [content.mask, ...streamsOf(content.values)]
-    case 'ascending':
+    default:
       return [content.steps]
   }
 }
@@ -158,7 +158,7 @@ export function readContent(reader: ByteReader, header: ContentHeader, place: st
       const inner = { element, shape: [nonzero], length: nonzero * element.width }
       return { kind, nonzero, mask, values: readContent(reader, inner, place, depth + 1) }
     }
-    case 'ascending': {
+    default: {
       if (element.width > 4) fail('is ascending, but its elements are wider than four bytes')
       return { kind, steps: stream('steps', numbers, 256 ** element.width) }
     }

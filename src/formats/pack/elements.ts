@@ -77,8 +77,8 @@ function toNumbers(content: Uint8Array, element: ElementType): Int32Array | Word
   if (element.width !== 8) {
     const words = toWords(content, element.width)
     if (!signed) return words
-    const array = element.width === 1 ? Int8Array : element.width === 2 ? Int16Array : Int32Array
-    return new array(words.buffer as ArrayBuffer, words.byteOffset, words.length)
+    if (element.width === 1) return Int8Array.from(words, (byte) => (byte << 24) >> 24)
+    return element.width === 2 ? new Int16Array(words.buffer) : new Int32Array(words.buffer)
   }
   const halves = new Int32Array(toWords(content, 4).buffer)
   const numbers = new Int32Array(halves.length / 2)

@@ -9,6 +9,9 @@ import { distinctWords, orderedKey, splitPlanes, toSteps, toSymbols, toWords, ty
 /** Contents of up to this many bytes go to the shared stream, unless they are sorted. */
 const SMALL = 512
 
+/** What a stream costs besides its symbols: its record, and the end of its coder. */
+const STREAM_BITS = 40
+
 /** A content together with the parts of it that the shared stream takes, in order. */
 export interface Encoded {
   readonly content: Content
@@ -33,6 +36,7 @@ function encodeFloats(bytes: Uint8Array, words: Words, header: ContentHeader, ch
   const { element, shape, length } = header
   const zeros = countZeros(words)
   const distinct = distinctWords(words, Math.min(LARGEST_PALETTE, Math.max(1, words.length >> 2)))
+  if (distinct?.size === 1 && words.length > 1 && element.width > 1) return palette(words, distinct, header, chooser)
   const isAscending = words.length >= 8 && countDescents(words, element) <= 1
   const small = length <= SMALL
   if (isAscending) {
@@ -52,12 +56,12 @@ function encodeFloats(bytes: Uint8Array, words: Words, header: ContentHeader, ch
   }
   const planeBits = estimatePlanes(bytes, header)
   const paletteBits = distinct
-    ? histogramEntropy(Float64Array.from(distinct.values())) + distinct.size * (8 * element.width - 6)
+    ? histogramEntropy(Float64Array.from(distinct.values())) + distinct.size * (8 * element.width - 6) + STREAM_BITS
     : Infinity
   const nonzero = words.length - zeros
   const maskedBits =
     zeros > 0 && nonzero > 0
-      ? histogramEntropy(Float64Array.of(zeros, nonzero)) + estimatePlanes(withoutZeros(words), header)
+      ? histogramEntropy(Float64Array.of(zeros, nonzero)) + estimatePlanes(withoutZeros(words), header) + STREAM_BITS
       : Infinity
   if (paletteBits <= Math.min(planeBits, maskedBits)) return palette(words, distinct!, header, chooser)
   return maskedBits < planeBits ? masked(words, nonzero, header, chooser) : planes(bytes, header, chooser)
@@ -143,7 +147,7 @@ function countDescents(words: Words, element: ContentHeader['element']): number 
 function estimatePlanes(bytes: Uint8Array, { element }: ContentHeader): number {
   const most = 1 << 20
   const part = bytes.length <= most ? bytes : bytes.subarray(0, most)
-  let bits = 0
+  let bits = element.width * STREAM_BITS
   for (const plane of splitPlanes(part, element)) {
     // A table of its own costs a plane what it has different values.
     const counts = histogram(plane, 256)

@@ -1,4 +1,5 @@
 import { createByteReader, type ByteReader } from '../../codecs/bytes.ts'
+import { asBytes } from '../../codecs/codec.ts'
 import { decodeContent, decodeStream } from './decode.ts'
 import { elementTypes } from './element.ts'
 import { defaultLimit, readLayout } from './layout.ts'
@@ -17,7 +18,7 @@ export function unpackOnnx(bytes: Uint8Array, options: UnpackOptions = {}): Uint
   const { blueprint, contents, sharedStreams } = readLayout(bytes, options.maxBytes ?? defaultLimit(bytes.length))
   const shared = new Map<number, ByteReader>()
   for (const { type, stream } of sharedStreams)
-    shared.set(type, createByteReader(decodeStream(stream, stream.part) as Uint8Array, stream.part))
+    shared.set(type, createByteReader(asBytes(decodeStream(stream, stream.part)), stream.part))
   return blueprint.restore((slot, target) => {
     const { type, place } = blueprint.slots[slot]
     const take = (length: number) => shared.get(type)!.bytes(length)

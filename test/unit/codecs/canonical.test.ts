@@ -1,4 +1,4 @@
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { codeLengths, codeWords, decodeCanonical, encodeCanonical } from '../../../src/codecs/canonical.ts'
 import { huffman } from '../../../src/codecs/huffman.ts'

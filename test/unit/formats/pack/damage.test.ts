@@ -1,0 +1,130 @@
+import { describe, expect, it } from 'vitest'
+import { createByteReader, createByteWriter } from '../../../../src/codecs/bytes.ts'
+import { DataError, EspalierError } from '../../../../src/errors.ts'
+import { describePack } from '../../../../src/formats/pack/describe.ts'
+import { readPack } from '../../../../src/formats/pack/read.ts'
+import { unpackOnnx } from '../../../../src/formats/pack/unpack.ts'
+import { packOnnx, writePack } from '../../../../src/formats/pack/write.ts'
+import { createRandom } from '../../../../src/tensor/random.ts'
+import { mutated, resealed, withPlainHead } from '../../../support/pack-damage.ts'
+import { packModels } from '../../../support/pack-models.ts'
+import { tinyModels } from '../../../support/tiny-models.ts'
+
+const small = writePack(tinyModels()[0].model)
+const codeOf = (run: () => unknown): string => {
+  try {
+    run()
+  } catch (error) {
+    expect(error).toBeInstanceOf(EspalierError)
+    return error instanceof EspalierError ? error.code : ''
+  }
+  return 'none'
+}
+
+describe('a damaged pack', () => {
+  it('is found out by every single-bit flip and by every truncation', () => {
+    for (let i = 0; i < small.length * 8; i++) {
+      const flipped = small.slice()
+      flipped[i >> 3] ^= 1 << (i & 7)
+      expect(() => unpackOnnx(flipped)).toThrow(DataError)
+    }
+    for (let length = 0; length < small.length; length++)
+      expect(() => unpackOnnx(small.subarray(0, length))).toThrow(DataError)
+  })
+
+  it('says what is wrong', () => {
+    expect(codeOf(() => readPack(new TextEncoder().encode('<html>not a pack</html>')))).toBe('pack-magic')
+    expect(codeOf(() => readPack(small.subarray(0, 8)))).toBe('pack-end')
+    expect(codeOf(() => readPack(resealed(small.slice().fill(9, 4, 5))))).toBe('pack-version')
+    expect(codeOf(() => readPack(small.slice().fill(0, 30, 31)))).toBe('pack-checksum')
+    expect(codeOf(() => readPack(resealed(small.slice().fill(7, 5, 6))))).toBe('pack-head')
+  })
+
+  it('names the damaged stream where the streams are large', () => {
+    const pack = writePack(packModels.get('floats')!, { coding: 'bits' })
+    const large = writePack(packModels.get('places')!, { coding: 'bits' })
+    for (const damaged of [pack, large]) {
+      const target = describePack(damaged).streams.findIndex(({ bytes, tensor }) => tensor && bytes >= 4100)
+      if (target < 0) continue
+      const before = describePack(damaged)
+        .streams.slice(0, target)
+        .reduce((sum, { bytes }) => sum + bytes, 0)
+      const copy = damaged.slice()
+      copy[before + 5] ^= 1
+      expect(() => unpackOnnx(resealed(copy))).toThrow('its checksum does not fit')
+    }
+  })
+
+  it('decodes to an error or to an answer when the checksum is made to fit', () => {
+    const random = createRandom(21)
+    let errors = 0
+    let answers = 0
+    const packs = [...packModels.values()].map((model) => writePack(model))
+    for (let run = 0; run < 400; run++) {
+      const pack = packs[run % packs.length]
+      const damaged = resealed(mutated(run % 3 === 0 ? pack : withPlainHead(pack), random))
+      try {
+        const onnx = unpackOnnx(damaged, { maxBytes: 1 << 24 })
+        expect(onnx.length).toBeLessThanOrEqual(1 << 24)
+        answers++
+      } catch (error) {
+        if (!(error instanceof DataError)) throw error
+        errors++
+      }
+    }
+    expect(errors).toBeGreaterThan(200)
+    expect(errors + answers).toBe(400)
+  })
+
+  it('ends in a typed error of the model reader where the graph is no graph', () => {
+    const random = createRandom(22)
+    const plain = withPlainHead(small)
+    for (let run = 0; run < 100; run++) {
+      const damaged = resealed(mutated(plain, random))
+      expect(codeOf(() => readPack(damaged, { maxBytes: 1 << 24 }))).toBeTypeOf('string')
+    }
+  })
+})
+
+/** A pack whose only tensor claims these dims, with what follows in the head. */
+const claiming = (dims: readonly number[], record: readonly number[], type = 1): Uint8Array => {
+  const tensor = createByteWriter()
+  for (const size of dims) {
+    tensor.byte(0x08)
+    tensor.varint(size)
+  }
+  tensor.bytes(Uint8Array.of(0x10, type, 0x4a, 0))
+  const body = tensor.finish()
+  const skeleton = Uint8Array.from([0x3a, body.length + 2, 0x2a, body.length, ...body])
+  const head = Uint8Array.from([skeleton.length, ...skeleton, ...record])
+  return resealed(Uint8Array.from([0x45, 0x53, 0x50, 0x4c, 1, 0, head.length, ...head, 0, 0, 0, 0]))
+}
+
+describe('a pack that lies', () => {
+  it('about its size is refused before memory is asked for', () => {
+    const before = process.memoryUsage().arrayBuffers
+    expect(codeOf(() => unpackOnnx(claiming([2 ** 40], [1, 1, 0, 1, 0, 1, 0, 1, 0])))).toBe('pack-size')
+    expect(codeOf(() => unpackOnnx(claiming([2 ** 30, 2 ** 30, 2 ** 30], [0])))).toBe('pack-size')
+    // Within the limit, but the streams are far too short: 2^26 symbols from no byte.
+    for (const codec of [1, 5, 6])
+      expect(codeOf(() => unpackOnnx(claiming([2 ** 26], [2, 9, codec, 0], 2)))).toBe('codec-end')
+    expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(150e6)
+  })
+
+  it('about kinds, codecs, counts and lengths is refused', () => {
+    expect(codeOf(() => unpackOnnx(claiming([100], [99])))).toBe('pack-record')
+    expect(codeOf(() => unpackOnnx(claiming([100], [2, 9, 77, 0])))).toBe('pack-codec')
+    expect(codeOf(() => unpackOnnx(claiming([100], [3, 127, 0, 1, 0])))).toBe('pack-record')
+    expect(codeOf(() => unpackOnnx(claiming([100], [4, 0, 1, 0, 0])))).toBe('pack-record')
+    expect(codeOf(() => unpackOnnx(claiming([100], [2, 9, 1, 50])))).toBe('bytes-end')
+    expect(codeOf(() => unpackOnnx(claiming([100], [0])))).toBe('bytes-end')
+    expect(codeOf(() => unpackOnnx(claiming([100], [3, 50, 3, 40, 3, 30, 3, 20])))).toBe('pack-record')
+  })
+
+  it('may be trusted with a higher limit', () => {
+    const zeros = claiming([2 ** 10], [2, 0, 1, 0], 2)
+    expect(codeOf(() => unpackOnnx(zeros, { maxBytes: 1000 }))).toBe('pack-size')
+    expect(unpackOnnx(zeros, { maxBytes: 1100 }).length).toBe(1038)
+    expect(createByteReader(packOnnx(unpackOnnx(zeros))).remaining).toBeLessThan(60)
+  })
+})
