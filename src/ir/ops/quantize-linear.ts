@@ -1,4 +1,5 @@
-import { fromNumbers, toNumbers } from '../../tensor/elements.ts'
+import { fromElements, fromNumbers, toNumbers } from '../../tensor/elements.ts'
+import { isMinifloat, toMinifloatCode } from '../../tensor/minifloat.ts'
 import { float32, scalar } from '../../tensor/tensor.ts'
 import { fromElementType } from '../element-type.ts'
 import { granularityOf, quantizationTies, scaleIndices, toCodes, zeroPoints } from '../families/quantization.ts'
@@ -10,6 +11,7 @@ import { windowError } from '../windows.ts'
 /**
  * y = saturate(round(x / scale) + zero point), to nearest even; scale and zero point for the whole tensor, for each index
  * of `axis`, or for blocks of `block_size` along it. The type of y is the zero point's, else `output_dtype`, else uint8.
+ * A small float type gets the value nearest to x / scale; its zero point is zero.
  * Its steps have no useful gradient: training uses a function with a gradient of its own (straight-through).
  */
 export const quantizeLinear = defineOperator({
@@ -27,7 +29,11 @@ export const quantizeLinear = defineOperator({
     const ratios = toNumbers(x!).map((value, i) =>
       single ? Math.fround(value / scales[at(i)]) : value / scales[at(i)],
     )
-    return [toCodes(codeType(node, zeroPoint), x!.shape, ratios, zeroPoints(zeroPoint, at))]
+    const dtype = codeType(node, zeroPoint)
+    if (!isMinifloat(dtype)) return [toCodes(dtype, x!.shape, ratios, zeroPoints(zeroPoint, at))]
+    const saturate = intAttribute(node, 'saturate', 1) !== 0
+    const codes = Uint8Array.from(ratios, (ratio) => toMinifloatCode(dtype, ratio, saturate))
+    return [fromElements(dtype, x!.shape, codes)]
   },
   differentiable: 'none',
   coupling: quantizationTies,
