@@ -14,13 +14,13 @@ import { isBetter, type EpochRecord } from './history.ts'
 import { losses } from './losses/index.ts'
 import { trainableParameters } from './parameters.ts'
 import { chunkAfter, planTraining, type Chunk, type TrainingPlan } from './plan.ts'
-import { createPredictor } from './predictor.ts'
+import { createPredictor, type Predictor } from './predictor.ts'
 import { createReporter } from './reporter.ts'
 import { createStepRunner } from './runner.ts'
 import { learningRateAt } from './schedules.ts'
 import type { TrainingSettings } from './settings.ts'
 import { buildStep, type Constraint, type Penalty, type TrainingStep } from './step.ts'
-import { createTeacher, type TeacherOptions } from './teacher.ts'
+import { createTeacher, type Teacher, type TeacherOptions } from './teacher.ts'
 import { batchElements, chooseStepsPerRun, estimateStepMs } from './work.ts'
 
 export interface TrainOptions {
@@ -102,9 +102,8 @@ export async function train(original: Model, options: TrainOptions): Promise<Tra
     ...(threads === undefined ? {} : { threads }),
   })
   const modelState = first.state.filter(({ ofModel }) => ofModel).map(({ name }) => name)
-  const predictor =
-    validation && (await createPredictor(model, validation.inputShape, engine, { ...options, promoted: modelState }))
-  const teacher = options.teacher && (await createTeacher(options.teacher, data, engine))
+  let predictor: Predictor | undefined
+  let teacher: Teacher | undefined
   const watch = createLossWatch(
     losses[settings.loss].chance(first.classes, options.teacher?.temperature ?? 1),
     resumed?.position,
@@ -128,81 +127,80 @@ export async function train(original: Model, options: TrainOptions): Promise<Tra
       writeCheckpoint({ fingerprint, position, history, state, ...(best ? { best } : {}) }),
     )
   }
+  const nextChunk = (): Chunk | 'epoch-end' | undefined => {
+    if (finished) return undefined
+    const ends = examples === plan.examples || (steps === plan.totalSteps && examples > 0)
+    return ends ? 'epoch-end' : chunkAfter(plan, steps)
+  }
   const ofModel = (all: ReadonlyMap<string, Tensor>) => new Map(modelState.map((name) => [name, all.get(name)!]))
 
-  /** Says whether the run is over. */
-  const finishEpoch = async (learningRate: number): Promise<boolean> => {
-    let enough = steps >= plan.totalSteps
-    const record: EpochRecord = {
-      epoch: Math.ceil(steps / plan.stepsPerEpoch),
-      loss: lossSum / examples,
-      accuracy: correct / examples,
-      learningRate,
+  const takeSteps = async (chunk: Chunk) => {
+    const batches = await reader.take(chunk)
+    const teacherLogits = await teacher?.logits(batches.images)
+    const learningRates = Array.from({ length: chunk.steps }, (_, i) =>
+      learningRateAt(settings, (steps + i) / plan.totalSteps),
+    )
+    const { batchSize } = chunk
+    const request = { batches, batchSize, learningRates, before: steps }
+    const results = await runner.run(teacherLogits ? { ...request, teacher: teacherLogits } : request, state)
+    for (let i = 0; i < chunk.steps; i++) {
+      watch.observe(results.losses[i], steps + i + 1, learningRates[i])
+      lossSum += results.losses[i] * batchSize
+      correct += results.correct[i]
     }
-    lossSum = correct = examples = 0
-    if (!predictor || !validation) {
-      history.push(record)
-    } else {
-      const { loss, accuracy } = await evaluateWith(
-        predictor,
-        validation,
-        signal ? { signal } : {},
-        Object.fromEntries(ofModel(state)),
-      )
-      history.push({ ...record, validation: { loss, accuracy } })
+    state = results.state
+    steps += chunk.steps
+    examples += chunk.steps * batchSize
+    report.steps(steps, chunk.steps * batchSize, { loss: lossSum / examples, accuracy: correct / examples })
+  }
+
+  const finishEpoch = async () => {
+    const epoch = Math.ceil(steps / plan.stepsPerEpoch)
+    const learningRate = learningRateAt(settings, (steps - 1) / plan.totalSteps)
+    let record: EpochRecord = { epoch, loss: lossSum / examples, accuracy: correct / examples, learningRate }
+    let over = steps === plan.totalSteps
+    if (predictor && validation) {
+      const stop = signal ? { signal } : {}
+      const { loss, accuracy } = await evaluateWith(predictor, validation, stop, Object.fromEntries(ofModel(state)))
+      record = { ...record, validation: { loss, accuracy } }
       if (settings.patience !== undefined) {
-        const previous = best && history.find(({ epoch }) => epoch === best!.epoch)?.validation
-        if (!previous || isBetter({ loss, accuracy }, previous)) best = { epoch: record.epoch, state: ofModel(state) }
-        enough ||= record.epoch - best!.epoch >= settings.patience
+        const previous = best && history.find((one) => one.epoch === best!.epoch)?.validation
+        if (!previous || isBetter({ loss, accuracy }, previous)) best = { epoch, state: ofModel(state) }
+        over ||= epoch - best!.epoch >= settings.patience
       }
     }
-    report.epoch(history.at(-1)!)
-    return enough
+    if (over) checkFinite(state, steps, learningRate)
+    history.push(record)
+    lossSum = correct = examples = 0
+    finished = over
+    report.epoch(record)
   }
 
   const reader = createReader(plan, options, first)
+  const everySeconds = options.checkpoint?.everySeconds ?? 60
   let saved = performance.now()
   try {
-    while (!finished) {
-      if (signal?.aborted) {
-        await save()
-        throw aborted('training')
-      }
-      const chunk = chunkAfter(plan, steps)!
-      const batches = await reader.take(chunk)
-      const teacherLogits = await teacher?.logits(batches.images)
-      const learningRates = Array.from({ length: chunk.steps }, (_, i) =>
-        learningRateAt(settings, (steps + i) / plan.totalSteps),
-      )
-      const results = await runner.run(
-        {
-          batches,
-          batchSize: chunk.batchSize,
-          learningRates,
-          before: steps,
-          ...(teacherLogits ? { teacher: teacherLogits } : {}),
-        },
-        state,
-      )
-      for (let i = 0; i < chunk.steps; i++) {
-        watch.observe(results.losses[i], steps + i + 1, learningRates[i])
-        lossSum += results.losses[i] * chunk.batchSize
-        correct += results.correct[i]
-      }
-      state = results.state
-      steps += chunk.steps
-      examples += chunk.steps * chunk.batchSize
-      report.steps(steps, chunk.steps * chunk.batchSize, { loss: lossSum / examples, accuracy: correct / examples })
-      // Lets signals and timers in: an engine may compute without ever giving the thread back.
-      await new Promise((resolve) => setTimeout(resolve, 0))
-      const epochEnds = examples === plan.examples || steps === plan.totalSteps
-      if (epochEnds) finished = await finishEpoch(learningRates.at(-1)!)
-      if (finished) checkFinite(state, steps, learningRates.at(-1)!)
-      if (finished || performance.now() - saved > 1000 * (options.checkpoint?.everySeconds ?? 60)) {
+    if (validation)
+      predictor = await createPredictor(model, validation.inputShape, engine, { ...options, promoted: modelState })
+    if (options.teacher) teacher = await createTeacher(options.teacher, data, engine)
+    for (let chunk = nextChunk(); chunk; chunk = nextChunk()) {
+      if (signal?.aborted) throw aborted('training')
+      if (chunk === 'epoch-end') await finishEpoch()
+      else await takeSteps(chunk)
+      if (finished || performance.now() - saved > 1000 * everySeconds) {
         await save()
         saved = performance.now()
       }
+      // Lets signals and timers in: an engine may compute without ever giving the thread back.
+      await new Promise((resolve) => setTimeout(resolve, 0))
     }
+  } catch (error) {
+    // Also an evaluation that was stopped: what it would have added is not there yet, so the run can go on before it.
+    if (error instanceof UsageError && error.code === 'aborted') {
+      await save()
+      throw aborted('training')
+    }
+    throw error
   } finally {
     reader.close()
     await runner.close()

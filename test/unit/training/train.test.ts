@@ -8,7 +8,7 @@ import type { ProgressEvent } from '../../../src/progress.ts'
 import { fromFloat32, toFloat32 } from '../../../src/tensor/half.ts'
 import { createRandom } from '../../../src/tensor/random.ts'
 import { float32, identical } from '../../../src/tensor/tensor.ts'
-import type { CheckpointStore } from '../../../src/training/checkpoint.ts'
+import { readCheckpoint, type CheckpointStore } from '../../../src/training/checkpoint.ts'
 import { evaluate } from '../../../src/training/evaluate.ts'
 import { trainingSettings } from '../../../src/training/settings.ts'
 import { train, type TrainOptions, type TrainResult } from '../../../src/training/train.ts'
@@ -139,7 +139,7 @@ describe('train', () => {
     const settings = { epochs: 3, augmentation: 'crop', optimizer: 'adam', learningRate: 0.002, patience: 2 }
     const options = { validation, stepsPerRun: 2 }
     const whole = await run(model, settings, options)
-    for (const stopAt of [1, 9, 14, 20]) {
+    for (const stopAt of [1, 8, 9, 20, 23]) {
       const store = memoryStore()
       const checkpoint = { store, everySeconds: 0 }
       const writes = store.write.bind(store)
@@ -183,6 +183,28 @@ describe('train', () => {
     await expect(stopped).rejects.toThrow(UsageError)
     const resumed = await run(smallNetwork(), {}, options)
     expectSameWeights(resumed.model, (await run(smallNetwork(), {}, { stepsPerRun: 2 })).model)
+  })
+
+  it('stops before the first step, and in the middle of validation, without losing anything', async () => {
+    await expect(run(smallNetwork(), {}, { signal: AbortSignal.abort() })).rejects.toMatchObject({ code: 'aborted' })
+    const controller = new AbortController()
+    const checkpoint = { store: memoryStore() }
+    const interrupting: Dataset = {
+      ...validation,
+      batch: (indices) => {
+        controller.abort()
+        // More are promised than there are, so that validation takes two reads.
+        return validation.batch(Array.from(indices, (index) => index % validation.size))
+      },
+    }
+    const interrupted = { ...interrupting, size: 300 }
+    const stopped = run(smallNetwork(), {}, { validation: interrupted, checkpoint, signal: controller.signal })
+    await expect(stopped).rejects.toMatchObject({ code: 'aborted', message: 'the training was stopped' })
+    expect(readCheckpoint(checkpoint.store.bytes!).position).toMatchObject({
+      steps: 13,
+      examples: 200,
+      finished: false,
+    })
   })
 
   it('stops early when validation gets no better, and keeps the best', async () => {
