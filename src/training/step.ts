@@ -104,9 +104,11 @@ export function buildStep(model: Model, options: StepOptions): TrainingStep {
   const shared = step === undefined ? {} : optimizer.prepare!({ draft, settings, literal, step })
 
   const state: StepState[] = []
+  const taken = new Set([...draft.inputs.map(({ name }) => name), ...draft.initializers.keys()])
   const states = (name: string, initial: Tensor, input: string, next: string, ofModel: boolean) => {
-    // A graph output must not be an input at the same time, and names of outputs must differ.
-    const output = draft.add('Identity', [next], {}, { outputs: [`${name}.next`] })
+    // Outputs must differ from inputs and from each other; only then is a copy made.
+    const output = taken.has(next) ? draft.add('Identity', [next], {}, { outputs: [`${name}.next`] }) : next
+    taken.add(output)
     state.push({ name, initial, input, output, ofModel })
   }
   for (const parameter of parameters) {
@@ -114,7 +116,14 @@ export function buildStep(model: Model, options: StepOptions): TrainingStep {
     const slots = optimizer.slots(settings).map((slot) => {
       return freshInput(draft, `${parameter}.${slot}`, 'float32', initial.shape)
     })
-    const gradient = decayed(draft, parameter, gradients.get(parameter)!, initial, settings.weightDecay, literal)
+    const gradient = decayed(
+      draft,
+      parameter,
+      uncopied(draft, gradients.get(parameter)!),
+      initial,
+      settings.weightDecay,
+      literal,
+    )
     const next = optimizer.update({ draft, parameter, gradient, slots, learningRate, shared, settings, literal })
     const constrained = options.constraint?.(draft, parameter, next.parameter) ?? next.parameter
     states(parameter, initial, parameter, constrained, true)
@@ -316,6 +325,12 @@ function decayed(
 ): string {
   if (weightDecay === 0 || shape.length < 2) return gradient
   return draft.add('Add', [gradient, draft.add('Mul', [parameter, literal(weightDecay)])])
+}
+
+/** What an Identity copies: gradients are copied to be graph outputs, which they are no longer here. */
+function uncopied(draft: Draft, value: string): string {
+  const node = draft.nodes.find(({ outputs }) => outputs.includes(value))
+  return node?.op === 'Identity' && node.domain === '' ? node.inputs[0] : value
 }
 
 /** Float32 scalar constants, one of each value. */
