@@ -150,39 +150,58 @@ const differentiated = named.filter(([, { record, sample }]) =>
 
 describe('the gradient', () => {
   it.each(differentiated)('agrees with central differences: %s', async (_, { record, sample }) => {
-    const double = inDouble(sample)
-    const model = withLoss(sampleModel(record, double, (index) => isDifferentiated(record, double, index)))
-    const inputs = double.inputs.flatMap((input, i) =>
-      isDifferentiated(record, double, i) ? [[`i${i}`, input!] as const] : [],
-    )
-    const feeds = Object.fromEntries(inputs)
-    const backward = differentiate(model, { loss: 'loss', parameters: Object.keys(feeds) })
-    const analytic = await run(backward.model, feeds)
-    const forward = await referenceEngine.createSession(model)
-    const loss = async (each: Record<string, Tensor>) => toNumbers((await forward.run(each, ['loss']))['loss'])[0]
-    const step = 1e-5
-    for (const [name, input] of inputs) {
-      const values = toNumbers(input)
-      const numeric = new Float64Array(values.length)
-      for (let i = 0; i < values.length; i++) {
-        const at = (value: number) => fromNumbers('float64', input.shape, values.with(i, value))
-        const high = await loss({ ...feeds, [name]: at(values[i] + step) })
-        const low = await loss({ ...feeds, [name]: at(values[i] - step) })
-        numeric[i] = (high - low) / (2 * step)
-      }
-      const gradient = analytic[backward.gradients.get(name)!]
-      expect(gradient.shape).toEqual(input.shape)
-      expectNear(gradient, fromNumbers('float64', input.shape, numeric), 1e-6)
-    }
+    const { model, feeds } = inDoublePrecision(record, sample)
+    await checkGradient(model, feeds)
+  })
+
+  const twice =
+    'Mul Div Pow Relu Tanh Sigmoid Softmax LogSoftmax Gather ReduceMean ReduceL2 MatMul Conv Transpose Concat'
+  const smooth = differentiated.filter(([, { record }]) => twice.split(' ').includes(keyOf(record)))
+  it.each(smooth)('has a gradient itself: %s', async (_, { record, sample }) => {
+    const { model, feeds } = inDoublePrecision(record, sample)
+    const { model: first, gradients } = differentiate(model, { loss: 'loss', parameters: Object.keys(feeds) })
+    const draft = createDraft(first)
+    const names = new Set(gradients.values())
+    draft.outputs.splice(0, draft.outputs.length, ...first.graph.outputs.filter(({ name }) => names.has(name)))
+    await checkGradient(withLoss(draft.finish(), 'second'), feeds, 'second')
   })
 })
+
+/** The sample as a model with a loss, whose differentiated inputs are fed. */
+function inDoublePrecision(record: Operator, sample: Sample): { model: Model; feeds: Record<string, Tensor> } {
+  const double = inDouble(sample)
+  const isFed = (index: number) => isDifferentiated(record, double, index)
+  const inputs = double.inputs.flatMap((input, i) => (isFed(i) ? [[`i${i}`, input!] as const] : []))
+  return { model: withLoss(sampleModel(record, double, isFed)), feeds: Object.fromEntries(inputs) }
+}
+
+async function checkGradient(model: Model, feeds: Record<string, Tensor>, loss = 'loss'): Promise<void> {
+  const backward = differentiate(model, { loss, parameters: Object.keys(feeds) })
+  const analytic = await run(backward.model, feeds)
+  const forward = await referenceEngine.createSession(model)
+  const lossAt = async (each: Record<string, Tensor>) => toNumbers((await forward.run(each, [loss]))[loss])[0]
+  const step = 1e-5
+  for (const [name, input] of Object.entries(feeds)) {
+    const values = toNumbers(input)
+    const numeric = new Float64Array(values.length)
+    for (let i = 0; i < values.length; i++) {
+      const at = (value: number) => fromNumbers('float64', input.shape, values.with(i, value))
+      const high = await lossAt({ ...feeds, [name]: at(values[i] + step) })
+      const low = await lossAt({ ...feeds, [name]: at(values[i] - step) })
+      numeric[i] = (high - low) / (2 * step)
+    }
+    const gradient = analytic[backward.gradients.get(name)!]
+    expect(gradient.shape).toEqual(input.shape)
+    expectNear(gradient, fromNumbers('float64', input.shape, numeric), 1e-6)
+  }
+}
 
 async function run(model: Model, feeds: Record<string, Tensor>): Promise<Record<string, Tensor>> {
   return (await referenceEngine.createSession(model)).run(feeds)
 }
 
 /** Adds the loss: all float outputs, each element with a weight of its own, summed. */
-function withLoss(model: Model): Model {
+function withLoss(model: Model, loss = 'loss'): Model {
   const draft = createDraft(model)
   const sums = model.graph.outputs.flatMap(({ name, type }) => {
     if (!type || dtypes[type.dtype].kind !== 'float') return []
@@ -196,7 +215,7 @@ function withLoss(model: Model): Model {
     return [draft.add('ReduceSum', [weighted], { keepdims: 0 })]
   })
   draft.outputs.length = 0
-  draft.output(draft.add('Sum', sums, {}, { outputs: ['loss'] }), 'float64', [])
+  draft.output(draft.add('Sum', sums, {}, { outputs: [loss] }), 'float64', [])
   return draft.finish()
 }
 

@@ -22,6 +22,7 @@ import { convGradX } from './conv-grad-x.ts'
 import { convInteger } from './conv-integer.ts'
 import { convTranspose } from './conv-transpose.ts'
 import { conv } from './conv.ts'
+import { cos } from './cos.ts'
 import { cumSum } from './cum-sum.ts'
 import { depthToSpace } from './depth-to-space.ts'
 import { dequantizeLinear } from './dequantize-linear.ts'
@@ -50,6 +51,7 @@ import { hardSigmoid } from './hard-sigmoid.ts'
 import { hardSwish } from './hard-swish.ts'
 import { identity } from './identity.ts'
 import { instanceNormalization } from './instance-normalization.ts'
+import { isInf } from './is-inf.ts'
 import { isNaN } from './is-nan.ts'
 import { layerNormalization } from './layer-normalization.ts'
 import { leakyRelu } from './leaky-relu.ts'
@@ -65,6 +67,7 @@ import { maxPool } from './max-pool.ts'
 import { max } from './max.ts'
 import { mean } from './mean.ts'
 import { min } from './min.ts'
+import { mish } from './mish.ts'
 import { mod } from './mod.ts'
 import { mul } from './mul.ts'
 import { neg } from './neg.ts'
@@ -98,15 +101,18 @@ import { resize } from './resize.ts'
 import { round } from './round.ts'
 import { scatterElements } from './scatter-elements.ts'
 import { scatterND } from './scatter-nd.ts'
+import { selu } from './selu.ts'
 import { shape } from './shape.ts'
 import { sigmoid } from './sigmoid.ts'
 import { sign } from './sign.ts'
+import { sin } from './sin.ts'
 import { size } from './size.ts'
 import { slice } from './slice.ts'
 import { softmaxCrossEntropyGrad } from './softmax-cross-entropy-grad.ts'
 import { softmaxCrossEntropyLoss } from './softmax-cross-entropy-loss.ts'
 import { softmax } from './softmax.ts'
 import { softplus } from './softplus.ts'
+import { softsign } from './softsign.ts'
 import { spaceToDepth } from './space-to-depth.ts'
 import { split } from './split.ts'
 import { sqrt } from './sqrt.ts'
@@ -114,6 +120,7 @@ import { squeeze } from './squeeze.ts'
 import { sub } from './sub.ts'
 import { sum } from './sum.ts'
 import { tanh } from './tanh.ts'
+import { thresholdedRelu } from './thresholded-relu.ts'
 import { tile } from './tile.ts'
 import { topK } from './top-k.ts'
 import { transpose } from './transpose.ts'
@@ -143,6 +150,7 @@ const records: readonly Operator[] = [
   convInteger,
   convTranspose,
   conv,
+  cos,
   cumSum,
   depthToSpace,
   dequantizeLinear,
@@ -171,6 +179,7 @@ const records: readonly Operator[] = [
   hardSwish,
   identity,
   instanceNormalization,
+  isInf,
   isNaN,
   layerNormalization,
   leakyRelu,
@@ -186,6 +195,7 @@ const records: readonly Operator[] = [
   max,
   mean,
   min,
+  mish,
   mod,
   mul,
   neg,
@@ -219,15 +229,18 @@ const records: readonly Operator[] = [
   round,
   scatterElements,
   scatterND,
+  selu,
   shape,
   sigmoid,
   sign,
+  sin,
   size,
   slice,
   softmaxCrossEntropyGrad,
   softmaxCrossEntropyLoss,
   softmax,
   softplus,
+  softsign,
   spaceToDepth,
   split,
   sqrt,
@@ -235,6 +248,7 @@ const records: readonly Operator[] = [
   sub,
   sum,
   tanh,
+  thresholdedRelu,
   tile,
   topK,
   transpose,
