@@ -21,12 +21,10 @@ const expectedFailures: readonly (readonly [RegExp, string])[] = [
   [/^test_if_(opt|seq)$/, 'sequences and optionals are carried, not evaluated'],
   [/^test_scan_sum$/, 'the batched Scan of opset 8 has no later form'],
   [/^test_training_dropout(_default)?(_mask)?$/, 'its random mask is not defined by the model'],
-  [/^test_quantizelinear_(e4m3fn|e5m2|float4e2m1)$/, 'quantization to small floats, which does not round to integers'],
   [
     /^test_resize_downsample_scales_(cubic|linear)_align_corners$/,
     'the corner is that of the whole size, as in onnxruntime',
   ],
-  [/^test_resize_downsample_(scales|sizes)_(cubic|linear)_antialias$/, 'Resize does not smooth before it shrinks'],
 ]
 
 const archive = sharedData('onnx-backend-v1.22.0.tar.xz')
