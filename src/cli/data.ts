@@ -1,6 +1,6 @@
 import type { Command } from 'commander'
 import type { Dataset, DataSplits } from '../datasets/dataset.ts'
-import { describeDatasets } from '../datasets/describe.ts'
+import { datasets } from '../datasets/index.ts'
 import { openData } from '../datasets/open.ts'
 import { UsageError } from '../errors.ts'
 
@@ -9,8 +9,10 @@ export type SplitName = (typeof splitNames)[number]
 
 /** The forms of data specifications, for help texts. */
 export function dataHelp(): string {
-  const forms = describeDatasets().map(({ form }) => form)
-  return `${forms.join(', ')}; options behind ? as in ${describeDatasets().at(-1)?.example}; see: espalier catalog data`
+  const kinds = [...datasets.values()]
+  const forms = kinds.map(({ name, location }) => (location ? `${name}:${location}` : name))
+  const example = kinds.map(({ example }) => example).find((text) => text.includes('?'))
+  return `${forms.join(', ')}; options behind ?, as in ${example}; see: espalier catalog data`
 }
 
 /** Adds `--data`. */

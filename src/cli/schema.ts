@@ -12,7 +12,10 @@ export interface OptionDescription {
 
 type JsonSchema = z.core.JSONSchema.JSONSchema
 
-/** The options in a schema, as help and catalogue show them. A choice between objects gives the options of all of them. */
+/**
+ * The options in a schema, as help and catalogue show them. A choice between objects gives the options of all of them.
+ * What a schema that reads text makes of it is in its metadata, as `takes`.
+ */
 export function describeOptions(schema: z.ZodType): readonly OptionDescription[] {
   const root = z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any' })
   const found = new Map<string, OptionDescription>()
@@ -43,6 +46,7 @@ function resolve(schema: JsonSchema, root: JsonSchema): JsonSchema {
 }
 
 function typeOf(schema: JsonSchema, root: JsonSchema): string {
+  if (typeof schema['takes'] === 'string') return schema['takes']
   if (schema.enum) return schema.enum.map(plain).join(' | ')
   if (schema.const !== undefined) return plain(schema.const)
   const branches = (schema.anyOf ?? schema.oneOf) as JsonSchema[] | undefined

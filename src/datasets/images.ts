@@ -21,13 +21,16 @@ import {
 } from './preprocess.ts'
 
 /** A size as `227`, or `240x320` for height and width. */
-const sizeText = z.string().transform((text, context) => {
-  const match = /^(\d{1,5})(?:x(\d{1,5}))?$/.exec(text)
-  const [height, width] = [Number(match?.[1]), Number(match?.[2] ?? match?.[1])]
-  if (match && height > 0 && width > 0) return { height, width }
-  context.addIssue({ code: 'custom', message: `'${text}' is not a size such as 224 or 240x320 (height x width)` })
-  return z.NEVER
-})
+const sizeText = z
+  .string()
+  .transform((text, context) => {
+    const match = /^(\d{1,5})(?:x(\d{1,5}))?$/.exec(text)
+    const [height, width] = [Number(match?.[1]), Number(match?.[2] ?? match?.[1])]
+    if (match && height > 0 && width > 0) return { height, width }
+    context.addIssue({ code: 'custom', message: `'${text}' is not a size such as 224 or 240x320 (height x width)` })
+    return z.NEVER
+  })
+  .meta({ takes: 'size' })
 
 const options = {
   ...commonOptions,

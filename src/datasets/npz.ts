@@ -14,13 +14,24 @@ import { commonOptions, countText, normalisation, shareText, type Affine } from 
 
 const options = {
   ...commonOptions,
-  x: z.string().min(1).optional().describe('name of the array of inputs (default: x, inputs, images, data or arr_0)'),
-  y: z.string().min(1).optional().describe('name of the array of labels (default: y, labels, targets or arr_1)'),
+  x: z
+    .string()
+    .min(1)
+    .meta({ takes: 'name' })
+    .optional()
+    .describe('name of the array of inputs (default: x, inputs, images, data or arr_0)'),
+  y: z
+    .string()
+    .min(1)
+    .meta({ takes: 'name' })
+    .optional()
+    .describe('name of the array of labels (default: y, labels, targets or arr_1)'),
   layout: z.enum(['chw', 'hwc']).default('chw').describe('axes of one input; hwc is turned into chw'),
   shape: z
     .string()
     .regex(/^[1-9]\d*(,[1-9]\d*)*$/, 'must be sizes such as 1,28,28')
     .transform((text) => text.split(',').map(Number))
+    .meta({ takes: 'sizes' })
     .optional()
     .describe('shape of one input where the array has another, such as 1,28,28'),
   classes: countText.optional().describe('number of classes (default: the highest label plus one)'),

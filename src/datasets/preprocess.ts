@@ -1,31 +1,45 @@
 import { z } from 'zod'
 import { UsageError } from '../errors.ts'
 
+/*
+ * `takes` in the metadata of a schema is the word by which help and catalogue name what it reads from text.
+ */
+
 /** A number as people write them in a specification: `0.5`, `1e-3`, `1/255`. */
-export const numberText = z.string().transform((text, context) => {
-  const value = parseNumber(text)
-  if (value !== undefined) return value
-  context.addIssue({ code: 'custom', message: `'${text}' is not a number such as 0.5 or 1/255` })
-  return z.NEVER
-})
+export const numberText = z
+  .string()
+  .transform((text, context) => {
+    const value = parseNumber(text)
+    if (value !== undefined) return value
+    context.addIssue({ code: 'custom', message: `'${text}' is not a number such as 0.5 or 1/255` })
+    return z.NEVER
+  })
+  .meta({ takes: 'number' })
 
 /** Numbers between commas. */
-export const numbersText = z.string().transform((text, context) => {
-  const values = text.split(',').map(parseNumber)
-  if (values.every((value) => value !== undefined)) return values as number[]
-  context.addIssue({ code: 'custom', message: `'${text}' is not a list of numbers such as 104,117,123` })
-  return z.NEVER
-})
+export const numbersText = z
+  .string()
+  .transform((text, context) => {
+    const values = text.split(',').map(parseNumber)
+    if (values.every((value) => value !== undefined)) return values as number[]
+    context.addIssue({ code: 'custom', message: `'${text}' is not a list of numbers such as 104,117,123` })
+    return z.NEVER
+  })
+  .meta({ takes: 'numbers' })
 
 /** A whole number of at least 1. */
-export const countText = numberText.refine((value) => Number.isInteger(value) && value >= 1, {
-  message: 'must be a whole number of at least 1',
-})
+export const countText = numberText
+  .refine((value) => Number.isInteger(value) && value >= 1, {
+    message: 'must be a whole number of at least 1',
+  })
+  .meta({ takes: 'count' })
 
 /** How many examples to set aside: a fraction up to 1, which is all of them, or a count. */
-export const shareText = numberText.refine((value) => value >= 0 && (value <= 1 || Number.isInteger(value)), {
-  message: 'must be a fraction between 0 and 1 or a whole number of examples',
-})
+export const shareText = numberText
+  .refine((value) => value >= 0 && (value <= 1 || Number.isInteger(value)), {
+    message: 'must be a fraction between 0 and 1 or a whole number of examples',
+  })
+  .meta({ takes: 'share' })
 
 /** The number of examples that a share of `size` means. */
 export function shareCount(share: number, size: number): number {
@@ -39,13 +53,16 @@ function parseNumber(text: string): number | undefined {
   return Number.isFinite(value) ? value : undefined
 }
 
-const range = z.string().transform((text, context) => {
-  const ends = text.split('..').map(parseNumber)
-  if (ends.length === 2 && ends[0] !== undefined && ends[1] !== undefined && ends[0] < ends[1])
-    return [ends[0], ends[1]] as const
-  context.addIssue({ code: 'custom', message: `'${text}' is not a range such as 0..1 or -1..1` })
-  return z.NEVER
-})
+const range = z
+  .string()
+  .transform((text, context) => {
+    const ends = text.split('..').map(parseNumber)
+    if (ends.length === 2 && ends[0] !== undefined && ends[1] !== undefined && ends[0] < ends[1])
+      return [ends[0], ends[1]] as const
+    context.addIssue({ code: 'custom', message: `'${text}' is not a range such as 0..1 or -1..1` })
+    return z.NEVER
+  })
+  .meta({ takes: 'range' })
 
 /** The options that every kind understands; `value = (raw * scale - mean) / std`, for each channel as it is fed. */
 export const commonOptions = {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
-import { describeDatasets } from '../../../src/datasets/describe.ts'
+import { describeOptions } from '../../../src/cli/schema.ts'
 import { datasets } from '../../../src/datasets/index.ts'
-import { openData, parseDataSpec } from '../../../src/datasets/open.ts'
+import { openData, parseDataSpec, withDataOptions } from '../../../src/datasets/open.ts'
 import { UsageError } from '../../../src/errors.ts'
 
 async function refusal(spec: string): Promise<UsageError> {
@@ -9,6 +9,15 @@ async function refusal(spec: string): Promise<UsageError> {
   expect(error, spec).toBeInstanceOf(UsageError)
   return error as UsageError
 }
+
+describe('withDataOptions', () => {
+  it('adds what is not given', () => {
+    expect(withDataOptions('digits', {})).toBe('digits')
+    expect(withDataOptions('digits', { mean: '0.5' })).toBe('digits?mean=0.5')
+    expect(withDataOptions('digits?mean=1', { mean: '0.5', std: '2' })).toBe('digits?mean=1&std=2')
+    expect(() => withDataOptions('digits', { crop: '3' })).toThrow(UsageError)
+  })
+})
 
 describe('specifications of data', () => {
   it('name a kind, a place and options', () => {
@@ -52,13 +61,16 @@ describe('specifications of data', () => {
   })
 
   it('are described by their schemas, each option with words', () => {
-    const described = describeDatasets()
-    expect(described.map(({ name }) => name)).toEqual([...datasets.keys()])
-    for (const { options, example, name } of described) {
-      for (const option of options) expect(option.description, `${name} ${option.name}`).not.toBe('')
+    for (const { name, options, example } of datasets.values()) {
+      const described = describeOptions(options)
+      expect(described.map((option) => option.name)).toEqual(Object.keys(options.shape))
+      for (const option of described) {
+        expect(option.description, `${name} ${option.name}`).not.toBe('')
+        expect(option.type, `${name} ${option.name}`).not.toBe('text')
+      }
       expect(parseDataSpec(example).kind.name).toBe(name)
     }
-    const crop = described.find(({ name }) => name === 'images')!.options.find(({ name }) => name === 'crop')
-    expect(crop).toMatchObject({ default: '224' })
+    const crop = describeOptions(datasets.get('images')!.options).find(({ name }) => name === 'crop')
+    expect(crop).toMatchObject({ default: '224', type: 'size' })
   })
 })
