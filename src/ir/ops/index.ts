@@ -29,6 +29,7 @@ import { dequantizeLinear } from './dequantize-linear.ts'
 import { div } from './div.ts'
 import { dropout } from './dropout.ts'
 import { dynamicQuantizeLinear } from './dynamic-quantize-linear.ts'
+import { einsum } from './einsum.ts'
 import { elu } from './elu.ts'
 import { equal } from './equal.ts'
 import { erf } from './erf.ts'
@@ -157,6 +158,7 @@ const records: readonly Operator[] = [
   div,
   dropout,
   dynamicQuantizeLinear,
+  einsum,
   elu,
   equal,
   erf,
