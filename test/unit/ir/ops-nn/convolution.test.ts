@@ -1,6 +1,9 @@
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { differentiate } from '../../../../src/autodiff/gradient.ts'
+import { referenceEngine } from '../../../../src/engines/reference.ts'
 import { ModelError } from '../../../../src/errors.ts'
+import { createDraft } from '../../../../src/ir/draft.ts'
 import { convolve, convolveBack, correlate } from '../../../../src/ir/families/convolution.ts'
 import { noise } from '../../../../src/ir/families/noise.ts'
 import type { TensorType } from '../../../../src/ir/model.ts'
@@ -114,5 +117,23 @@ describe('Conv', () => {
         ],
       },
     ])
+  })
+})
+
+describe('ConvTranspose', () => {
+  it('has a gradient of the shape of x also where output_padding leaves room for more windows', async () => {
+    const [x, w, g] = [noise(1, [1, 2, 3]), noise(2, [2, 1, 2]), noise(3, [1, 1, 8])]
+    const draft = createDraft()
+    draft.input('x', 'float32', x.shape)
+    const attributes = { strides: [1], dilations: [3], output_padding: [2] }
+    const y = draft.add('ConvTranspose', ['x', draft.constant('w', w)], attributes)
+    const product = draft.add('Mul', [y, draft.constant('g', g)])
+    draft.output(draft.add('ReduceSum', [product], { keepdims: 0 }, { outputs: ['loss'] }), 'float32', [])
+    const { model, gradients } = differentiate(draft.finish(), { loss: 'loss', parameters: ['x'] })
+    const session = await referenceEngine.createSession(model)
+    const results = await session.run({ x })
+    const dx = results[gradients.get('x')!]
+    expect(dx.shape).toEqual(x.shape)
+    expect(dot(toNumbers(dx), toNumbers(x))).toBeCloseTo(toNumbers(results.loss)[0], 5)
   })
 })
