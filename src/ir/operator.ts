@@ -12,7 +12,7 @@ export interface InferContext {
   /** One entry an input; undefined where left out or unknown. */
   readonly inputs: readonly (TensorType | undefined)[]
   /** The value of input `index` where it is a known constant (shapes, axes, sizes). */
-  constant(index: number): Tensor | undefined
+  readonly constant: (index: number) => Tensor | undefined
 }
 
 export interface EvaluateContext {
@@ -26,22 +26,26 @@ export interface EmitContext {
   /** Value names; undefined where an optional input is left out. */
   readonly inputs: readonly (string | undefined)[]
   /** Type of any value of the graph, also of values emitted here; shapes are static. */
-  shape(value: string): readonly number[]
-  dtype(value: string): TensorType['dtype']
+  readonly shape: (value: string) => readonly number[]
+  readonly dtype: (value: string) => TensorType['dtype']
   /** The value where it is an initializer or folds to a constant. */
-  constant(value: string): Tensor | undefined
+  readonly constant: (value: string) => Tensor | undefined
   /** Appends a node; its type is inferred at once. Prefix 'espalier.' for semantic operators. */
-  emit(op: string, inputs: readonly (string | undefined)[], attributes?: Record<string, AttributeValue>): string
-  emitMany(
+  readonly emit: (
+    op: string,
+    inputs: readonly (string | undefined)[],
+    attributes?: Record<string, AttributeValue>,
+  ) => string
+  readonly emitMany: (
     op: string,
     inputs: readonly (string | undefined)[],
     outputs: number,
     attributes?: Record<string, AttributeValue>,
-  ): string[]
+  ) => string[]
   /** A constant; numbers become scalars of the given value's type. */
-  literal(value: number | Tensor, like?: string): string
+  readonly literal: (value: number | Tensor, like?: string) => string
   /** Sums `value` over the axes along which `shape` was broadcast, so that the result has exactly `shape`. */
-  unbroadcast(value: string, shape: readonly number[]): string
+  readonly unbroadcast: (value: string, shape: readonly number[]) => string
 }
 
 export interface GradientContext extends EmitContext {
@@ -49,7 +53,7 @@ export interface GradientContext extends EmitContext {
   /** The gradient of the loss by each output; undefined where the loss does not depend on it. */
   readonly outputGradients: readonly (string | undefined)[]
   /** Whether the caller wants the gradient of input `index`: emit nothing for the others. */
-  wants(index: number): boolean
+  readonly wants: (index: number) => boolean
 }
 
 /** Work and traffic of one execution, in the direct algorithm. */
@@ -66,7 +70,7 @@ export interface CostContext {
   readonly inputs: readonly ({ readonly dtype: TensorType['dtype']; readonly shape: readonly number[] } | undefined)[]
   readonly outputs: readonly { readonly dtype: TensorType['dtype']; readonly shape: readonly number[] }[]
   /** The value of input `index` where it is a known constant: axes, starts, indices. */
-  constant?(index: number): Tensor | undefined
+  readonly constant?: (index: number) => Tensor | undefined
 }
 
 /**

@@ -80,8 +80,8 @@ function fromState(state: readonly number[]): Random {
       for (let i = items.length - 1; i > 0; i--) {
         const j = Math.floor(uniform() * (i + 1))
         const held = items[i]
-        items[i] = items[j] as never
-        items[j] = held as never
+        items[i] = items[j]
+        items[j] = held
       }
       return items
     },

@@ -19,7 +19,7 @@ export interface ReductionGradient extends GradientContext {
   /** How many elements each result takes in. */
   readonly count: number
   /** Sums over the reduced axes, which stay at size 1. */
-  sum(value: string): string
+  readonly sum: (value: string) => string
 }
 
 export interface ReductionFacts {

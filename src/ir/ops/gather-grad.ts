@@ -61,7 +61,7 @@ function scatterRows({ node, inputs: [dy, indices], shape, emit, literal }: Emit
   const rank = target.length
   const count = elementCount(shape(indices!))
   const order = [axis, ...range(0, rank).filter((each) => each !== axis)]
-  const empty = emit('Expand', [literal(0, dy!), literal(int64(order.map((each) => target[each])))])
+  const empty = emit('Expand', [literal(0, dy), literal(int64(order.map((each) => target[each])))])
   const flat = emit('Reshape', [dy, literal(int64([...target.slice(0, axis), count, ...target.slice(axis + 1)]))])
   if (rank === 1) {
     const places = emit('Reshape', [indices, literal(int64([count]))])

@@ -23,12 +23,12 @@ export const pow = defineBinaryOperator({
     const power = () => (dtype(b!) === dtype(a!) ? b! : emit('Cast', [b], { to: elementType(dtype(a!)) }))
     const byBase = () => {
       const exponent = power()
-      const slope = emit('Mul', [exponent, emit('Pow', [a, emit('Sub', [exponent, literal(1, a!)])])])
+      const slope = emit('Mul', [exponent, emit('Pow', [a, emit('Sub', [exponent, literal(1, a)])])])
       return unbroadcast(emit('Mul', [dy, slope]), shape(a!))
     }
     const byExponent = () => {
-      const positive = emit('Greater', [a, literal(0, a!)])
-      const logarithm = emit('Log', [emit('Where', [positive, a, literal(1, a!)])])
+      const positive = emit('Greater', [a, literal(0, a)])
+      const logarithm = emit('Log', [emit('Where', [positive, a, literal(1, a)])])
       return unbroadcast(emit('Mul', [emit('Mul', [dy, y]), logarithm]), shape(b!))
     }
     return [wants(0) ? byBase() : undefined, wants(1) && dtype(b!) === dtype(a!) ? byExponent() : undefined]

@@ -8,7 +8,7 @@ export const prelu = defineBinaryOperator({
   parameters: [1],
   compute: () => (x, slope) => (x < 0 ? slope * x : x),
   gradient: ({ inputs: [x, slope], outputGradients: [dy], emit, literal, shape, unbroadcast, wants }) => {
-    const negative = emit('Less', [x, literal(0, x!)])
+    const negative = emit('Less', [x, literal(0, x)])
     return [
       wants(0) ? emit('Where', [negative, emit('Mul', [dy, slope]), dy]) : undefined,
       wants(1)

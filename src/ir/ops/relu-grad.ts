@@ -14,7 +14,7 @@ export const reluGrad = defineBinaryOperator({
     undefined,
   ],
   body: ({ inputs: [dy, y], dtype, emit, literal }) => [
-    emit('Mul', [dy, emit('Cast', [emit('Greater', [y, literal(0, y!)])], { to: elementType(dtype(dy!)) })]),
+    emit('Mul', [dy, emit('Cast', [emit('Greater', [y, literal(0, y)])], { to: elementType(dtype(dy!)) })]),
   ],
   samples: [
     { name: 'signs', inputs: [spread([2, 3]), spreadOf('float32', [2, 3], -1, 1, 0.6)], gradientOf: [0] },

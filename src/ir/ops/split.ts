@@ -41,7 +41,7 @@ export const split = defineOperator({
     const axis = normalizeAxis(intAttribute(node, 'axis', 0), shape(x!).length, node)
     const parts = outputs.map((y, index) => outputGradients[index] ?? emptyLike(y))
     function emptyLike(y: string): string {
-      return emit('Expand', [literal(0, x!), literal(int64(shape(y)))])
+      return emit('Expand', [literal(0, x), literal(int64(shape(y)))])
     }
     return [emit('Concat', parts, { axis })]
   },
