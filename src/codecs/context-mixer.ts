@@ -13,6 +13,8 @@ export interface MixerSettings {
   readonly slowest: number
   /** The step of the weights. */
   readonly rate: number
+  /** A counter votes with n / (n + caution) of its logit after n decisions: unknown contexts keep silent. */
+  readonly caution: number
 }
 
 // Under names of this module: reading another module's in the innermost loop is slow where modules are transformed.
@@ -22,8 +24,8 @@ const shift = STRETCH_SHIFT
 const scale = SQUASH_SCALE
 const limit = LOGIT_LIMIT
 
-/** How much of its logit a counter may vote with after n decisions: unknown contexts keep silent. */
-const confidence = Float64Array.from({ length: 256 }, (_, n) => n / (n + 0.4))
+/** What every input's vote counts at first. */
+const FIRST_WEIGHT = 0.2
 
 /** 16,384 / (n + 1.5): a counter's first steps are those of an average. */
 const steps = Int32Array.from({ length: 256 }, (_, n) => Math.floor(16384 / (n + 1.5)))
@@ -43,16 +45,18 @@ export class ContextMixer {
   private readonly weights: Float64Array
   private readonly logits: Float64Array
   private readonly slots: Int32Array
+  private readonly confidence: Float64Array
   private readonly settings: MixerSettings
 
   constructor(settings: MixerSettings) {
     const { inputs, slotBits, weightSets } = settings
     this.settings = settings
+    this.confidence = Float64Array.from({ length: 256 }, (_, n) => n / (n + settings.caution))
     this.contexts = new Int32Array(inputs)
     this.bases = new Int32Array(inputs)
     this.probabilities = new Uint16Array(inputs << slotBits).fill(32768)
     this.counts = new Uint8Array(inputs << slotBits)
-    this.weights = new Float64Array(inputs * weightSets).fill(1 / Math.sqrt(inputs))
+    this.weights = new Float64Array(inputs * weightSets).fill(FIRST_WEIGHT)
     this.logits = new Float64Array(inputs)
     this.slots = new Int32Array(inputs)
   }
@@ -66,7 +70,7 @@ export class ContextMixer {
   /** Codes one decision and learns from it. */
   code(coder: BinaryCoder, weightSet: number, bit: number): number {
     const { inputs, slotBits, slowest, rate } = this.settings
-    const { contexts, probabilities, counts, weights, logits, slots } = this
+    const { contexts, probabilities, counts, weights, logits, slots, confidence } = this
     const base = weightSet * inputs
     let dot = 0
     for (let k = 0; k < inputs; k++) {

@@ -38,8 +38,15 @@ function runModel(coder: BinaryCoder, symbols: Symbols, alphabet: number, shape?
   const bits = bitsFor(alphabet)
   const nodes = 1 << bits
   const slotBits = Math.min(20, Math.max(10, bitsFor(count) + 2))
-  const flags = new ContextMixer({ inputs: INPUTS, slotBits, weightSets: 1, slowest: 254, rate: 0.006 })
-  const trees = new ContextMixer({ inputs: INPUTS, slotBits, weightSets: bits + 1, slowest: 254, rate: 0.004 })
+  const flags = new ContextMixer({ inputs: INPUTS, slotBits, weightSets: 1, slowest: 254, rate: 0.004, caution: 2 })
+  const trees = new ContextMixer({
+    inputs: INPUTS,
+    slotBits,
+    weightSets: bits + 1,
+    slowest: 254,
+    rate: 0.006,
+    caution: 2,
+  })
   const classShift = Math.max(0, bits - 4)
   const at = (i: number, distance: number): number => (i >= distance ? symbols[i - distance] : 0)
   const flagContexts = flags.contexts

@@ -56,7 +56,14 @@ const SHORTEST_MATCH = 4
 function runModel(coder: BinaryCoder, history: Uint8Array, primed: number): void {
   if (history.length === primed) return
   const slotBits = Math.min(20, Math.max(14, bitsFor(history.length) + 4))
-  const mixer = new ContextMixer({ inputs: INPUTS, slotBits, weightSets: 3 * 8, slowest: 100, rate: 0.015 })
+  const mixer = new ContextMixer({
+    inputs: INPUTS,
+    slotBits,
+    weightSets: 3 * 8,
+    slowest: 100,
+    rate: 0.015,
+    caution: 0.4,
+  })
   const { bases, contexts } = mixer
   const matchBits = Math.min(18, slotBits)
   const matchTable = new Int32Array(1 << matchBits).fill(-1)
