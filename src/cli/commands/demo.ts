@@ -21,7 +21,7 @@ const shown = {
   network: 'lenet-5',
   data: 'digits',
   recipe: 'deep-compression',
-  training: { epochs: 4, batchSize: 64, optimizer: 'adam', learningRate: 0.001, schedule: 'cosine' },
+  training: { epochs: 3, batchSize: 64, optimizer: 'adam', learningRate: 0.001, schedule: 'cosine' },
 } as const
 
 /** The whole way on a small network: trained, compressed, proven, reported. */

@@ -1,3 +1,4 @@
+import { readModelFile } from '../../formats/onnx/file.ts'
 import { operatorKey, type Model, type ValueInfo } from '../../ir/model.ts'
 import { layers } from '../../ir/rewrite.ts'
 import { verify } from '../../ir/verify.ts'
@@ -52,7 +53,8 @@ export const inspect = defineCommand<{ streams: number }>({
       layerParameters: facts.reduce((sum, layer) => sum + layer.parameters, 0),
       macs: facts.every(({ macs }) => macs !== undefined) ? facts.reduce((sum, { macs }) => sum + macs!, 0) : undefined,
     }
-    const opset = Object.fromEntries([...model.opsets].map(([domain, version]) => [domain || 'ai.onnx', version]))
+    const opset = opsetsOf(pack ? model : await readModelFile(path, { keepOpset: true }))
+    const raised = opsetsOf(model)
     const fed = model.graph.inputs.filter(({ name }) => !model.graph.initializers.has(name))
     const blocks = [
       formatFacts([
@@ -62,9 +64,12 @@ export const inspect = defineCommand<{ streams: number }>({
         ],
         [
           'opset',
-          `${Object.entries(opset)
-            .map(([domain, version]) => `${domain} ${version}`)
-            .join(', ')} as read; IR version ${model.irVersion}`,
+          Object.entries(opset)
+            .map(
+              ([domain, version]) =>
+                `${domain} ${version}${raised[domain] === version ? '' : ` (raised to ${raised[domain]} when read)`}`,
+            )
+            .join(', '),
         ],
         ...(model.producerName
           ? [['producer', `${model.producerName} ${model.producerVersion ?? ''}`.trim()] as const]
@@ -146,6 +151,10 @@ function layerFacts(model: Model): LayerFacts[] {
       bytes: storedBytes,
     }
   })
+}
+
+function opsetsOf(model: Model): Record<string, number> {
+  return Object.fromEntries([...model.opsets].map(([domain, version]) => [domain || 'ai.onnx', version]))
 }
 
 function countOperators(model: Model): { op: string; count: number }[] {
