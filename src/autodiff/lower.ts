@@ -6,10 +6,19 @@
 import { UnsupportedError } from '../errors.ts'
 import { createDraft } from '../ir/draft.ts'
 import { capturedValues, mapSubgraphs, renameCaptured } from '../ir/inline.ts'
-import { ESPALIER_DOMAIN, operatorKey, subgraphs, type Graph, type Model, type Node } from '../ir/model.ts'
+import {
+  ESPALIER_DOMAIN,
+  operatorKey,
+  subgraphs,
+  type Graph,
+  type Model,
+  type Node,
+  type TensorType,
+} from '../ir/model.ts'
 import { operators } from '../ir/ops/index.ts'
 import { inferShapes } from '../ir/shapes.ts'
 import { createEmitter, type Emitter } from './emitter.ts'
+import { blockLayout } from './lower/blocked.ts'
 import { lowerContext, type Formulation, type LowerContext, type Target } from './lower/formulation.ts'
 import { foldIntoGemm } from './lower/gemm.ts'
 import { dropIdentities } from './lower/identities.ts'
@@ -36,10 +45,16 @@ function isOurs(node: Node): boolean {
  * dynamic.
  */
 export function lower(model: Model, target: Target = { backend: 'cpu', threads: 1 }): Model {
-  const lowered = needsLowering(model) ? rewrite(model, target, isOurs) : model
+  const lowered = needsLowering(model) ? formulateAll(model, target) : model
   const lean = dropIdentities(lowered)
   const types = inferShapes(lean)
   return foldIntoGemm(lean, (value) => types.get(value)?.shape)
+}
+
+function formulateAll(model: Model, target: Target): Model {
+  if (target.block === undefined) return rewrite(model, target, isOurs)
+  const blocked = blockLayout(model, target)
+  return rewrite(blocked.model, target, isOurs, { type: blocked.type })
 }
 
 function hasBody(node: Node): boolean {
@@ -54,12 +69,19 @@ export function inlineCustomFunctions(model: Model): Model {
 
 type Choice = (node: Node) => boolean
 
-function rewrite(model: Model, target: Target, chosen: Choice, outerNames?: (hint: string) => string): Model {
+interface RewriteOptions {
+  /** The names of the graph around, where the model stands for a sub-graph. */
+  readonly outerNames?: (hint: string) => string
+  /** Types that inference cannot tell. */
+  readonly type?: (value: string) => TensorType | undefined
+}
+
+function rewrite(model: Model, target: Target, chosen: Choice, { outerNames, type }: RewriteOptions = {}): Model {
   const types = inferShapes(model)
   const draft = createDraft(model)
   const nodes = [...draft.nodes]
   draft.nodes.length = 0
-  const emitter = createEmitter(draft, (value) => types.get(value), { outerNames })
+  const emitter = createEmitter(draft, (value) => types.get(value) ?? type?.(value), { outerNames })
   const replaced = new Map<string, string>()
   const read = (name: string) => replaced.get(name) ?? name
 
@@ -116,5 +138,5 @@ export function chooseFormulation(context: LowerContext): Formulation | undefine
 function rewriteInner(outer: Model, graph: Graph, target: Target, chosen: Choice, emitter: Emitter): Graph {
   const captured = capturedValues(graph).map((name) => ({ name, type: emitter.type(name) }))
   const model: Model = { ...outer, functions: [], graph: { ...graph, inputs: [...graph.inputs, ...captured] } }
-  return { ...rewrite(model, target, chosen, emitter.fresh).graph, inputs: graph.inputs }
+  return { ...rewrite(model, target, chosen, { outerNames: emitter.fresh }).graph, inputs: graph.inputs }
 }

@@ -23,6 +23,8 @@ export interface Session {
 /** Executes graphs. Only engines do. */
 export interface Engine {
   readonly name: string
+  /** Channels a block of the engine's own layout on this processor; see `Target.block`. Undefined where it has none. */
+  block?(): Promise<number | undefined>
   /** @throws ModelError or UnsupportedError when the engine refuses the model, with the engine's own words. */
   createSession(model: Model, options?: SessionOptions): Promise<Session>
 }

@@ -4,9 +4,10 @@
  * callers may hand in the graph of a training step as `differentiate` leaves it.
  */
 import ort from 'onnxruntime-node'
-import { lower, needsLowering } from '../autodiff/lower.ts'
+import { lower, needsLowering, type Target } from '../autodiff/lower.ts'
 import { ModelError, nearestName, UnsupportedError, UsageError, type EspalierError } from '../errors.ts'
 import { writeModel } from '../formats/onnx/write.ts'
+import { createDraft } from '../ir/draft.ts'
 import type { Model } from '../ir/model.ts'
 import { dtypes, type DataOf, type DType, type NumericData } from '../tensor/dtype.ts'
 import { createTensor, type Tensor } from '../tensor/tensor.ts'
@@ -29,11 +30,22 @@ const carried: ReadonlySet<DType> = new Set<DType>([
   'string',
 ])
 
+async function targetOf({ threads = 1 }: SessionOptions): Promise<Target> {
+  const block = await onnxruntime.block?.()
+  return { backend: 'cpu', threads, ...(block === undefined ? {} : { block }) }
+}
+
+let knownBlock: Promise<number | undefined> | undefined
+
 export const onnxruntime: Engine = {
   name: 'onnxruntime',
+  block() {
+    knownBlock ??= probeBlock()
+    return knownBlock
+  },
   async createSession(model, options = {}) {
     refuseUncarried(model)
-    const runnable = needsLowering(model) ? lower(model, { backend: 'cpu', threads: options.threads ?? 1 }) : model
+    const runnable = needsLowering(model) ? lower(model, await targetOf(options)) : model
     const bytes = writeModel(runnable)
     try {
       return wrapSession(await ort.InferenceSession.create(bytes, sessionOptions(options)), model)
@@ -41,6 +53,27 @@ export const onnxruntime: Engine = {
       throw translate(error, 'engine-refused', 'onnxruntime does not take the model')
     }
   },
+}
+
+/**
+ * Asks the build for its blocked layout by reordering 32 channels of two pixels: where the second pixel of the first
+ * channel comes to lie is how many channels a block has. A build without the layout refuses the operator.
+ */
+async function probeBlock(): Promise<number | undefined> {
+  const draft = createDraft()
+  draft.opsets.set('com.microsoft.nchwc', 1)
+  draft.input('x', 'float32', [1, 32, 1, 2])
+  draft.output(draft.add('ReorderInput', ['x'], {}, { domain: 'com.microsoft.nchwc', outputs: ['y'] }))
+  try {
+    const session = await ort.InferenceSession.create(writeModel(draft.finish()), sessionOptions({ threads: 1 }))
+    const x = Float32Array.from({ length: 64 }, (_, i) => i)
+    const { y } = await session.run({ x: new ort.Tensor('float32', x, [1, 32, 1, 2]) })
+    await session.release()
+    const block = (y.data as Float32Array).indexOf(1)
+    return block === 8 || block === 16 ? block : undefined
+  } catch {
+    return undefined
+  }
 }
 
 function sessionOptions({ threads, purpose = 'inference' }: SessionOptions): ort.InferenceSession.SessionOptions {

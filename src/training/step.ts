@@ -83,6 +83,8 @@ export interface StepOptions {
   /** Leaves batch normalization in its inference form. */
   readonly frozenStatistics?: boolean
   readonly threads?: number
+  /** Channels a block of the engine's own layout, where it has one; see `Target.block`. */
+  readonly block?: number
 }
 
 /**
@@ -143,7 +145,11 @@ export function buildStep(model: Model, options: StepOptions): TrainingStep {
   for (const { output, initial } of state) draft.output(output, initial.dtype, initial.shape)
 
   return {
-    model: lower(draft.finish(), { backend: 'cpu', threads: options.threads ?? 1 }),
+    model: lower(draft.finish(), {
+      backend: 'cpu',
+      threads: options.threads ?? 1,
+      ...(options.block === undefined ? {} : { block: options.block }),
+    }),
     batchSize,
     classes: forward.classes,
     state,

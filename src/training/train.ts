@@ -87,8 +87,15 @@ export async function train(original: Model, options: TrainOptions): Promise<Tra
   const plan = planTraining(data.size, settings, perRun)
   const threads = options.threads ?? (stepMs < 20 ? 1 : undefined)
 
+  const block = await engine.block?.()
   const build = (size: number) =>
-    buildStep(model, { ...options, parameters, batchSize: size, ...(threads ? { threads } : {}) })
+    buildStep(model, {
+      ...options,
+      parameters,
+      batchSize: size,
+      ...(threads ? { threads } : {}),
+      ...(block === undefined ? {} : { block }),
+    })
   const first = build(plan.batchSize)
   checkFit(first, data)
   const fingerprint = options.checkpoint ? fingerprintOf(first, options, parameters) : ''

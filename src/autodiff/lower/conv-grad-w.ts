@@ -97,28 +97,44 @@ const tapProducts: Formulation = {
   applies: () => true,
   prefers: (context) => context.target.backend === 'cpu' && geometry(context).w[1] > fewChannels,
   write(context) {
-    const shapes = geometry(context)
-    const { x, y, w, windows, group } = shapes
-    const { emit, literal, inputs } = context
-    const list = (values: number[]) => literal(int64(values))
-    const lead = group === 1 ? [y[0]] : [y[0], group]
-    const rank = windows.kernel.length
-    const outputs = elementCount(y.slice(2))
-    const dy = emit('Reshape', [inputs[0], list([...lead, w[0] / group, outputs])])
+    const { x, windows, group } = geometry(context)
+    const { emit, literal, inputs, shape } = context
     const padded = pad(context, inputs[1]!, windows, 2)
+    const lead = group === 1 ? [x[0]] : [x[0], group]
     const grouped =
-      group === 1 ? padded : emit('Reshape', [padded, list([...lead, x[1] / group, ...context.shape(padded).slice(2)])])
+      group === 1
+        ? padded
+        : emit('Reshape', [padded, literal(int64([...lead, x[1] / group, ...shape(padded).slice(2)]))])
     const first = lead.length
-    const perm = [...range(first), ...range(rank, first + 1), first]
-    const last = emit('Transpose', [grouped], { perm })
-    const products = taps(windows.kernel).map((tap) => {
-      const met = emit('Reshape', [meet(context, last, shapes, tap, first), list([...lead, outputs, w[1]])])
-      const sum = emit('ReduceSum', [emit('MatMul', [dy, met]), list([0])], { keepdims: 0 })
-      return emit('Reshape', [sum, list([1, w[0], w[1]])])
-    })
-    const all = products.length === 1 ? products[0] : emit('Concat', products, { axis: 0 })
-    return [emit('Reshape', [emit('Transpose', [all], { perm: [1, 2, 0] }), list([...w])])]
+    const perm = [...range(first), ...range(windows.kernel.length, first + 1), first]
+    return [productsOfTaps(context, emit('Transpose', [grouped], { perm }))]
   },
+}
+
+/**
+ * The sum over the batch of dy times what each tap meets.
+ * @param last x, padded, channels last: [batch, groups where there are several, ...spatial, channels / groups].
+ */
+function productsOfTaps(context: LowerContext, last: string): string {
+  const shapes = geometry(context)
+  const { y, w, windows, group } = shapes
+  const { emit, literal, inputs } = context
+  const list = (values: number[]) => literal(int64(values))
+  const lead = group === 1 ? [y[0]] : [y[0], group]
+  const outputs = elementCount(y.slice(2))
+  const dy = emit('Reshape', [inputs[0], list([...lead, w[0] / group, outputs])])
+  const products = taps(windows.kernel).map((tap) => {
+    const met = emit('Reshape', [meet(context, last, shapes, tap, lead.length), list([...lead, outputs, w[1]])])
+    const sum = emit('ReduceSum', [emit('MatMul', [dy, met]), list([0])], { keepdims: 0 })
+    return emit('Reshape', [sum, list([1, w[0], w[1]])])
+  })
+  const all = products.length === 1 ? products[0] : emit('Concat', products, { axis: 0 })
+  return emit('Reshape', [emit('Transpose', [all], { perm: [1, 2, 0] }), list([...w])])
+}
+
+/** The same where a channels-last copy of x [batch, ...spatial, channels] is at hand; without groups. */
+export function gradWFromChannelsLast(context: LowerContext, last: string): string {
+  return productsOfTaps(context, pad(context, last, geometry(context).windows, 1))
 }
 
 /**

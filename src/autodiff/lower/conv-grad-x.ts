@@ -21,7 +21,7 @@ function geometry({ node, inputs: [dy, w], shape }: LowerContext) {
  * Stride 1: dx is the convolution of dy with the kernels turned by half a circle and filters and channels swapped.
  * dy [batch, filters, ...], w [filters, channels / groups, ...kernel] -> dx [batch, channels, ...].
  */
-const flipped: Formulation = {
+export const flipped: Formulation = {
   name: 'flipped',
   applies(context) {
     const { windows } = geometry(context)
@@ -34,12 +34,27 @@ const flipped: Formulation = {
     return x[1] >= fewChannels && elementCount(x.slice(2)) <= mostPositions * elementCount(y.slice(2))
   },
   write(context) {
-    const { x, w, windows, group } = geometry(context)
-    const { kernel, dilations } = windows
-    const pad = (pads: readonly number[]) => pads.map((each, axis) => (kernel[axis] - 1) * dilations[axis] - each)
-    const attributes = { pads: [...pad(windows.begin), ...pad(windows.end)], dilations: [...dilations], group }
-    return [context.emit('Conv', [context.inputs[0], turned(context, w, group, x[1])], attributes)]
+    const { weight, ...attributes } = flippedConvolution(context)
+    return [context.emit('Conv', [context.inputs[0], weight], attributes)]
   },
+}
+
+/** The weight and the attributes of the convolution of dy that is the ConvGradX at hand. */
+export function flippedConvolution(context: LowerContext): {
+  weight: string
+  pads: number[]
+  dilations: number[]
+  group: number
+} {
+  const { x, w, windows, group } = geometry(context)
+  const { kernel, dilations } = windows
+  const pad = (pads: readonly number[]) => pads.map((each, axis) => (kernel[axis] - 1) * dilations[axis] - each)
+  return {
+    weight: turned(context, w, group, x[1]),
+    pads: [...pad(windows.begin), ...pad(windows.end)],
+    dilations: [...dilations],
+    group,
+  }
 }
 
 /** The kernels turned and transposed: [filters, channels / groups, ...kernel] -> [channels, filters / groups, ...kernel]. */

@@ -8,6 +8,11 @@ export interface Target {
   readonly backend: 'cpu' | 'wasm'
   /** Threads inside one operator. */
   readonly threads: number
+  /**
+   * The channels a block of the native build's own layout, where it has one on this processor: convolutions and what
+   * lies between them then stay in that layout.
+   */
+  readonly block?: number
 }
 
 export interface LowerContext extends EmitContext {
