@@ -110,6 +110,19 @@ describe('train', () => {
     }
   })
 
+  it('decays weights, and leaves biases alone', async () => {
+    const model = smallNetwork()
+    const settings = { epochs: 1 / 13, momentum: 0, learningRate: 0.5 }
+    const [plain, decayed] = [await run(model, settings), await run(model, { ...settings, weightDecay: 0.1 })]
+    expect(plain.steps).toBe(1)
+    const of = (from: Model, name: string) => from.graph.initializers.get(name)!.data as Float32Array
+    const start = of(model, 'fc.weight')
+    of(decayed.model, 'fc.weight').forEach((value, i) =>
+      expect(value).toBeCloseTo(of(plain.model, 'fc.weight')[i] - 0.5 * 0.1 * start[i], 6),
+    )
+    for (const name of ['fc.bias', 'scale', 'shift']) expect(of(decayed.model, name)).toEqual(of(plain.model, name))
+  })
+
   it('sees every example once an epoch, the partial batch included', async () => {
     const seen: number[] = []
     const watched: Dataset = {
