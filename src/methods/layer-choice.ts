@@ -2,17 +2,18 @@ import { z } from 'zod'
 import { nearestName, UsageError } from '../errors.ts'
 import { subgraphs, type Graph, type Model } from '../ir/model.ts'
 import { layers, type Layer } from '../ir/rewrite.ts'
+import { elementCount } from '../tensor/tensor.ts'
 import type { Context } from './method.ts'
 
 /**
  * A pattern that names layers: a layer's name, its weight's name or its operator type, with `*` for any characters
- * and `?` for one; `:conv` and `:dense` stand for all layers of a kind.
+ * and `?` for one; `:conv` and `:dense` stand for all layers of a kind, `:large` for those of 100,000 weights and more.
  */
 export const layerPattern = z
   .string()
   .min(1)
   .max(200)
-  .describe('layer name with * and ?, operator type, :conv or :dense')
+  .describe('layer name with * and ?, operator type, :conv, :dense or :large')
 
 /** The options by which every method that works layer by layer lets its layers be chosen. */
 export const layerChoiceOptions = {
@@ -33,8 +34,13 @@ export function layerKind(layer: Layer): 'conv' | 'dense' {
   return layer.node.op.startsWith('Conv') || layer.node.op === 'QLinearConv' ? 'conv' : 'dense'
 }
 
-/** Whether `pattern` names the layer. */
-export function matchesLayer(pattern: string, layer: Layer): boolean {
+/** From so many weights on a layer is `:large`: there the bytes are, and a bit less of precision shows least. */
+const LARGE = 100_000
+const groups = [':conv', ':dense', ':large']
+
+/** Whether `pattern` names the layer of `model`. */
+export function matchesLayer(pattern: string, layer: Layer, model: Model): boolean {
+  if (pattern === ':large') return elementCount(model.graph.initializers.get(layer.weight)?.shape ?? [0]) >= LARGE
   if (pattern.startsWith(':')) return pattern === `:${layerKind(layer)}`
   const glob = parseGlob(pattern)
   return [layer.name, layer.weight, layer.node.op].some((name) => glob(name))
@@ -79,13 +85,9 @@ export function chooseLayers(model: Model, choice: LayerChoice, context: Context
   const all = layers(model)
   const patterns = [...(choice.include ?? []), ...(choice.exclude ?? []), ...Object.keys(choice.layers ?? {})]
   for (const pattern of patterns) {
-    if (
-      pattern.startsWith(':')
-        ? [':conv', ':dense'].includes(pattern)
-        : all.some((layer) => matchesLayer(pattern, layer))
-    )
+    if (pattern.startsWith(':') ? groups.includes(pattern) : all.some((layer) => matchesLayer(pattern, layer, model)))
       continue
-    const near = nearestName(pattern, pattern.startsWith(':') ? [':conv', ':dense'] : all.map((layer) => layer.name))
+    const near = nearestName(pattern, pattern.startsWith(':') ? groups : all.map((layer) => layer.name))
     throw new UsageError('layer-pattern', `no layer is called '${pattern}'`, {
       place: pattern,
       hint: near
@@ -97,11 +99,11 @@ export function chooseLayers(model: Model, choice: LayerChoice, context: Context
     context.skip(name, 'it lies inside a sub-graph of If, Loop or Scan')
   const seen = new Set<string>()
   return all.filter((layer) => {
-    if (choice.include && !choice.include.some((pattern) => matchesLayer(pattern, layer))) {
+    if (choice.include && !choice.include.some((pattern) => matchesLayer(pattern, layer, model))) {
       context.skip(layer.name, 'not among the included layers')
       return false
     }
-    if (choice.exclude?.some((pattern) => matchesLayer(pattern, layer))) {
+    if (choice.exclude?.some((pattern) => matchesLayer(pattern, layer, model))) {
       context.skip(layer.name, 'excluded by the options')
       return false
     }
@@ -112,10 +114,10 @@ export function chooseLayers(model: Model, choice: LayerChoice, context: Context
 }
 
 /** The options for one layer: the method's own, overridden by each entry of `layers` whose pattern names the layer. */
-export function optionsOfLayer<Options extends LayerChoice>(options: Options, layer: Layer): Options {
+export function optionsOfLayer<Options extends LayerChoice>(options: Options, layer: Layer, model: Model): Options {
   let result = options
   for (const [pattern, override] of Object.entries(options.layers ?? {}))
-    if (matchesLayer(pattern, layer)) result = { ...result, ...override }
+    if (matchesLayer(pattern, layer, model)) result = { ...result, ...override }
   return result
 }
 

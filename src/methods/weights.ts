@@ -1,6 +1,6 @@
 import { ModelError } from '../errors.ts'
 import type { Model } from '../ir/model.ts'
-import type { Layer } from '../ir/rewrite.ts'
+import { layers, type Layer } from '../ir/rewrite.ts'
 import { toFloat32 } from '../tensor/half.ts'
 import type { Tensor } from '../tensor/tensor.ts'
 
@@ -47,4 +47,15 @@ export function isPlainFloat(model: Model, layer: Layer): boolean {
   const dtype = model.graph.initializers.get(layer.weight)?.dtype
   const moved = layer.source.every(({ op }) => ['Identity', 'Reshape', 'Transpose', 'Cast'].includes(op))
   return moved && dtype !== undefined && ['float32', 'float16', 'bfloat16', 'float64'].includes(dtype)
+}
+
+/** The initializers from which layers compute their weights: the weights themselves, codes, codebooks, scales. */
+export function weightsOfLayers(model: Model): Set<string> {
+  return new Set(layers(model).flatMap((layer) => [...constantsOf(model, layer)]))
+}
+
+/** The initializers from which one layer's weight is computed. */
+export function constantsOf(model: Model, layer: Layer): Set<string> {
+  const read = layer.source.flatMap((node) => node.inputs.filter((input) => model.graph.initializers.has(input)))
+  return new Set([layer.weight, ...read])
 }

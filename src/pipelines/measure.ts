@@ -8,7 +8,7 @@ import { operators } from '../ir/ops/index.ts'
 import { layers, type Layer } from '../ir/rewrite.ts'
 import { inferShapes, rebatch } from '../ir/shapes.ts'
 import { layerKind } from '../methods/layer-choice.ts'
-import { isPlainFloat } from '../methods/weights.ts'
+import { constantsOf, isPlainFloat } from '../methods/weights.ts'
 import { dtypes } from '../tensor/dtype.ts'
 import { toFloat32 } from '../tensor/half.ts'
 import { byteLength, elementCount, type Tensor } from '../tensor/tensor.ts'
@@ -97,12 +97,6 @@ function storageOf(values: Float32Array, bytes: number, kind: 'conv' | 'dense', 
 function distinctWeights(all: readonly DenseLayer[]): DenseLayer[] {
   const seen = new Set<string>()
   return all.filter(({ layer }) => !seen.has(layer.weight) && seen.add(layer.weight))
-}
-
-/** The initializers from which a layer's weight is computed: itself, or codes, codebooks, scales. */
-export function constantsOf(model: Model, layer: Layer): Set<string> {
-  const read = layer.source.flatMap((node) => node.inputs.filter((input) => model.graph.initializers.has(input)))
-  return new Set([layer.weight, ...read])
 }
 
 /** Accuracy and loss of a classifier on a data set. */

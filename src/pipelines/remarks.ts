@@ -31,6 +31,13 @@ export function remarksOn(report: Omit<RunReport, 'remarks'>): string[] {
       } Removing whole filters or computing with integers makes a network faster.`,
     )
   }
+  for (const [i, stage] of report.stages.entries()) {
+    const before = report.stages[i - 1]?.size
+    if (before && stage.size.packBytes > before.packBytes && stage.size.weightsKept === before.weightsKept)
+      remarks.push(
+        `The step ${stage.method} makes the pack larger, ${before.packBytes} → ${stage.size.packBytes} bytes: where a recipe asks for no coder, each part of the pack gets the one that makes it smallest. Leave the step out for the smaller file.`,
+      )
+  }
   for (const layer of report.layers) {
     if (layer.bytesAfter < layer.bytesBefore * 0.95) continue
     const reason = report.skipped.find((skip) => skip.layer === layer.name)?.reason

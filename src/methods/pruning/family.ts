@@ -2,7 +2,7 @@ import { z } from 'zod'
 import { UsageError } from '../../errors.ts'
 import { createDraft } from '../../ir/draft.ts'
 import type { Model } from '../../ir/model.ts'
-import type { Layer } from '../../ir/rewrite.ts'
+import { layers, type Layer } from '../../ir/rewrite.ts'
 import type { Paper } from '../../paper.ts'
 import { fromFloat32, toFloat32 } from '../../tensor/half.ts'
 import { float32, type Tensor } from '../../tensor/tensor.ts'
@@ -10,7 +10,7 @@ import { trainableParameters } from '../../training/parameters.ts'
 import { chooseLayers, layerChoiceOptions, layerOverrides, optionsOfLayer } from '../layer-choice.ts'
 import { defineMethod, type Context, type Method, type Need } from '../method.ts'
 import { adoptTrained, partialTrainingSettings, retrain, retrainOption, retrains } from '../retraining.ts'
-import { deviation, finiteWeights, isPlainFloat, withInitializers } from '../weights.ts'
+import { constantsOf, deviation, finiteWeights, isPlainFloat, withInitializers } from '../weights.ts'
 
 /** How the share of removed weights grows over the rounds, with t from 0 to 1. */
 export const sparsitySchedules = {
@@ -115,10 +115,37 @@ async function prune(model: Model, pruner: WeightPruner<string>, options: Prunin
     if (!training) continue
     const settings = { ...(options.retrain || {}), ...(round === rounds ? options.finish : {}) }
     const label = rounds > 1 ? `retrain ${round}/${rounds}` : 'retrain'
-    const trained = await retrain(withMasks(current, masks), trainableParameters(current), settings, context, label)
-    current = withMasksApplied(adoptTrained(current, trained), masks)
+    const kept = new Map([...zerosElsewhere(current, chosen), ...masks])
+    const trained = await retrain(withMasks(current, kept), parametersOf(current), settings, context, label)
+    current = withMasksApplied(adoptTrained(current, trained), kept)
   }
   return current
+}
+
+/** What retraining moves: codes and codebooks of layers that were shared or quantized before stay as they are. */
+function parametersOf(model: Model): string[] {
+  const fixed = new Set(
+    layers(model)
+      .filter((layer) => !isPlainFloat(model, layer))
+      .flatMap((layer) => [...constantsOf(model, layer)]),
+  )
+  return trainableParameters(model).filter((name) => !fixed.has(name))
+}
+
+/** Masks of the layers that this step leaves alone, where an earlier one has set weights to zero. */
+function zerosElsewhere(model: Model, chosen: readonly Layer[]): Map<string, Float32Array> {
+  const own = new Set(chosen.map((layer) => layer.weight))
+  const masks = new Map<string, Float32Array>()
+  for (const layer of layers(model)) {
+    if (own.has(layer.weight) || !isPlainFloat(model, layer)) continue
+    const values = toFloat32(model.graph.initializers.get(layer.weight)!)
+    if (values.includes(0))
+      masks.set(
+        layer.weight,
+        values.map((value) => (value === 0 ? 0 : 1)),
+      )
+  }
+  return masks
 }
 
 /** The masks, by weight: 1 where the weight stays. */
@@ -150,7 +177,7 @@ async function masksOfRound(
     }
   } else
     for (const { layer, weight, scores } of scored) {
-      const mask = maskOf(scores, weight, amountOf(options, layer), t, grow)
+      const mask = maskOf(scores, weight, amountOf(options, layer, model), t, grow)
       keepBest(mask, scores)
       masks.set(layer.weight, mask)
     }
@@ -158,9 +185,13 @@ async function masksOfRound(
 }
 
 /** What is removed from a layer. An override of one amount sets the other aside. */
-function amountOf(options: PruningOptions, layer: Layer): Pick<PruningOptions, 'sparsity' | 'quality'> {
+function amountOf(options: PruningOptions, layer: Layer, model: Model): Pick<PruningOptions, 'sparsity' | 'quality'> {
   const { layers } = options
-  const own = optionsOfLayer<PruningOptions>({ ...options, sparsity: undefined, quality: undefined, layers }, layer)
+  const own = optionsOfLayer<PruningOptions>(
+    { ...options, sparsity: undefined, quality: undefined, layers },
+    layer,
+    model,
+  )
   return own.sparsity === undefined && own.quality === undefined ? options : own
 }
 

@@ -11,12 +11,20 @@ import { trainableParameters } from '../../training/parameters.ts'
 import { chooseLayers, layerChoiceOptions, layerOverrides, optionsOfLayer } from '../layer-choice.ts'
 import { defineMethod, type Context, type Method, type Need } from '../method.ts'
 import { adoptTrained, retrain, retrainOption, retrains } from '../retraining.ts'
-import { finiteWeights, isPlainFloat } from '../weights.ts'
+import { finiteWeights, isPlainFloat, weightsOfLayers } from '../weights.ts'
 import { nearestCentroids } from './cluster.ts'
 
 /** The options of every method that replaces weights by a few shared values. */
 export const sharingOptions = {
   bits: z.number().int().min(1).max(16).default(5).describe('bits of a code: the codebook has 2^bits entries'),
+  maxError: z
+    .number()
+    .positive()
+    .max(1)
+    .optional()
+    .describe(
+      'use fewer bits than that where the weights still change by no more, relatively, in the root mean square',
+    ),
   granularity: z
     .enum(['tensor', 'channel'])
     .default('tensor')
@@ -48,7 +56,7 @@ export interface WeightSharer<Name extends string, Shape extends z.ZodRawShape> 
 }
 
 export type SharingOptions = z.infer<z.ZodObject<typeof sharingOptions>> & {
-  layers?: Record<string, Partial<Pick<SharingOptions, 'bits' | 'granularity'>>>
+  layers?: Record<string, Partial<Pick<SharingOptions, 'bits' | 'maxError' | 'granularity'>>>
 }
 
 /**
@@ -63,7 +71,8 @@ export type SharingOptions = z.infer<z.ZodObject<typeof sharingOptions>> & {
 export function defineWeightSharer<const Name extends string, Shape extends z.ZodRawShape>(
   sharer: WeightSharer<Name, Shape>,
 ): Method<Name, SharingOptions> {
-  const perLayer = { bits: sharingOptions.bits, granularity: sharingOptions.granularity, ...sharer.options }
+  const { bits, maxError, granularity } = sharingOptions
+  const perLayer = { bits, maxError, granularity, ...sharer.options }
   const unfilled = Object.fromEntries(
     Object.entries(perLayer).map(([key, schema]) => [key, schema instanceof z.ZodDefault ? schema.unwrap() : schema]),
   ) as z.ZodRawShape
@@ -114,7 +123,7 @@ async function share(
       context.skip(layer.name, 'its weights are not plain floats: they were shared or quantized before')
       continue
     }
-    const result = shareLayer(model, layer, sharer, optionsOfLayer(options, layer), random.fork(layer.weight))
+    const result = shareLayer(model, layer, sharer, optionsOfLayer(options, layer, model), random.fork(layer.weight))
     if (typeof result === 'string') context.skip(layer.name, result)
     else shared.push(result)
   }
@@ -122,7 +131,8 @@ async function share(
   const final = withCodebooks(model, shared, false)
   if (!retrains(options.retrain, context)) return final.model
   const prepared = withCodebooks(model, shared, true)
-  const weights = new Set(shared.map(({ layer }) => layer.weight))
+  // Weights of the layers that share nothing stay as they are: trained, their zeros would come back.
+  const weights = weightsOfLayers(model)
   const parameters = [
     ...trainableParameters(model).filter((name) => !weights.has(name)),
     ...prepared.codebooks.values(),
@@ -144,22 +154,63 @@ function shareLayer(
   const tensor = model.graph.initializers.get(layer.weight)!
   const weights = finiteWeights(layer.weight, tensor)
   if (weights.length === 0) return 'it has no weights'
-  const zeroes = weights.reduce((count, value) => count + (value === 0 ? 1 : 0), 0)
-  const zeroFirst = zeroes * 2 ** options.bits >= weights.length && zeroes > 0
-  const axis = options.granularity === 'channel' ? layer.outAxis : undefined
-  if (options.granularity === 'channel' && axis === undefined)
+  if (options.granularity === 'channel' && layer.outAxis === undefined)
     return 'a Reshape mixes its output channels: one codebook a channel is not possible'
-  const channels = axis === undefined ? 1 : tensor.shape[axis]
+  const result = withFewestBits(layer, tensor, weights, options, (values, count) =>
+    sharer.share({ layer, values, count, options: options as never, random }),
+  )
+  const valueBits = dtypes[tensor.dtype].bits
+  const codeBits = Math.ceil(Math.log2(Math.max(2, result.entries)))
+  const after = weights.length * codeBits + result.codebook.length * valueBits
+  if (after < weights.length * valueBits) return result
+  return `too small to share: ${weights.length} weights against ${result.codebook.length} codebook entries`
+}
+
+type Share = (values: Float32Array, count: number) => ArrayLike<number>
+
+/** With `maxError` the fewest bits that keep it, otherwise `bits`. */
+function withFewestBits(
+  layer: Layer,
+  tensor: Tensor,
+  weights: Float32Array,
+  { bits, maxError, granularity }: SharingOptions,
+  share: Share,
+): SharedLayer {
+  const axis = granularity === 'channel' ? layer.outAxis : undefined
+  const size = Math.sqrt(weights.reduce((sum, value) => sum + value * value, 0))
+  let tried = bits
+  if (maxError !== undefined) {
+    // Equal steps over the range have an error of step / √12: an estimate from below for where to begin.
+    const largest = weights.reduce((most, value) => Math.max(most, Math.abs(value)), 0)
+    const levels = (2 * largest) / (Math.sqrt(12 / weights.length) * maxError * Math.max(size, Number.MIN_VALUE))
+    tried = Math.min(bits, Math.max(1, Math.floor(Math.log2(levels)) - 2))
+  }
+  for (; ; tried++) {
+    const result = shareTensor(layer, tensor, weights, tried, axis, share)
+    if (tried >= bits || maxError === undefined || changeOf(result, weights) <= maxError * size) return result
+  }
+}
+
+function shareTensor(
+  layer: Layer,
+  { dtype, shape }: Tensor,
+  weights: Float32Array,
+  bits: number,
+  axis: number | undefined,
+  share: Share,
+): SharedLayer {
+  const zeroes = weights.reduce((count, value) => count + (value === 0 ? 1 : 0), 0)
+  const zeroFirst = zeroes * 2 ** bits >= weights.length && zeroes > 0
+  const channels = axis === undefined ? 1 : shape[axis]
   const codes = new Uint16Array(weights.length)
   const books: number[][] = []
   for (let channel = 0; channel < channels; channel++) {
-    const members = axis === undefined ? undefined : positionsInChannel(tensor.shape, axis, channel)
+    const members = axis === undefined ? undefined : positionsInChannel(shape, axis, channel)
     const own = members ? Float32Array.from(members, (i) => weights[i]) : weights
     const values = zeroFirst ? own.filter((value) => value !== 0) : own
-    const count = 2 ** options.bits - (zeroFirst ? 1 : 0)
-    const exact = sharer.share({ layer, values, count, options: options as never, random })
+    const exact = share(values, 2 ** bits - (zeroFirst ? 1 : 0))
     // Rounded to the model's own type before the codes are chosen, so that a code is the nearest of what is stored.
-    const rounded = toFloat32(fromFloat32(tensor.dtype, [exact.length], Float32Array.from(exact)))
+    const rounded = toFloat32(fromFloat32(dtype, [exact.length], Float32Array.from(exact)))
     const { book, chosen } = codesOf(own, rounded, zeroFirst)
     books.push(book)
     if (members) for (let i = 0; i < members.length; i++) codes[members[i]] = chosen[i]
@@ -168,12 +219,18 @@ function shareLayer(
   const entries = Math.max(...books.map((book) => book.length))
   const codebook = new Float32Array(channels * entries)
   for (const [channel, book] of books.entries()) codebook.set(book, channel * entries)
-  const valueBits = dtypes[tensor.dtype].bits
-  const before = weights.length * valueBits
-  const after = weights.length * Math.ceil(Math.log2(Math.max(2, entries))) + codebook.length * valueBits
-  if (after >= before)
-    return `too small to share: ${weights.length} weights against ${codebook.length} codebook entries`
-  return { layer, dtype: tensor.dtype, shape: tensor.shape, codes, codebook, entries, channels, zeroFirst }
+  return { layer, dtype, shape, codes, codebook, entries, channels, zeroFirst }
+}
+
+/** The distance of the shared weights from what they were: the root of the sum of squares. */
+function changeOf({ codes, codebook, entries, channels, shape, layer }: SharedLayer, weights: Float32Array): number {
+  const inner = channels > 1 ? elementCount(shape.slice(layer.outAxis! + 1)) : weights.length
+  let sum = 0
+  for (let i = 0; i < codes.length; i++) {
+    const channel = Math.floor(i / inner) % channels
+    sum += (codebook[channel * entries + codes[i]] - weights[i]) ** 2
+  }
+  return Math.sqrt(sum)
 }
 
 /** Codes into a codebook from which the entries that nobody chose are gone; zero is entry 0 where it is set apart. */

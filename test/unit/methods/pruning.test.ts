@@ -6,6 +6,7 @@ import type { Model } from '../../../src/ir/model.ts'
 import type { Context } from '../../../src/methods/method.ts'
 import { sparsitySchedules } from '../../../src/methods/pruning/family.ts'
 import { magnitude } from '../../../src/methods/pruning/magnitude.ts'
+import { kMeans } from '../../../src/methods/sharing/k-means.ts'
 import { evaluate } from '../../../src/training/evaluate.ts'
 import { toFloat32 } from '../../../src/tensor/half.ts'
 import { float32 } from '../../../src/tensor/tensor.ts'
@@ -136,6 +137,23 @@ describe('magnitude', () => {
     const before = await evaluate(blunt, data.validation, onnxruntime)
     const after = await evaluate(result, data.validation, onnxruntime)
     expect(after.accuracy).toBeGreaterThan(before.accuracy + 0.2)
+  })
+
+  it('keeps the zeros of layers that it leaves alone, and the values that they share', async () => {
+    const options = { size: 60, classes: 4, inputShape: [8] }
+    const data = { train: patternData({ ...options, seed: 1 }), validation: patternData({ ...options, seed: 2 }) }
+    const where = { ...context(), data, training: { epochs: 1, batchSize: 20, learningRate: 0.05 } }
+    const first = await prune(mlp.model, { sparsity: 0.5, include: ['fc2'], retrain: false })
+    const second = await prune(first, { sparsity: 0.5, include: ['fc1'] }, where)
+    expect(zerosIn(second, 'fc2.weight')).toBe(32)
+    expect(weightsOf(second, 'fc2.weight')).not.toEqual(weightsOf(first, 'fc2.weight'))
+    const shared = await kMeans.apply(
+      first,
+      kMeans.options.parse({ bits: 2, include: ['fc2'], retrain: false }),
+      context(),
+    )
+    const third = await prune(shared, { sparsity: 0.5, include: ['fc1'] }, where)
+    expect(weightsOf(third, 'fc2.weight.codebook')).toEqual(weightsOf(shared, 'fc2.weight.codebook'))
   })
 
   it('refuses to retrain without data when asked to', async () => {

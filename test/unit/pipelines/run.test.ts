@@ -1,0 +1,162 @@
+import { describe, expect, it } from 'vitest'
+import type { DataSplits } from '../../../src/datasets/dataset.ts'
+import { onnxruntime } from '../../../src/engines/onnxruntime.ts'
+import { writeModel } from '../../../src/formats/onnx/write.ts'
+import { readPack } from '../../../src/formats/pack/read.ts'
+import { parseRecipe } from '../../../src/pipelines/recipe.ts'
+import { formatReport } from '../../../src/pipelines/report.ts'
+import { runRecipe, type StageStore } from '../../../src/pipelines/run.ts'
+import { searchStrength } from '../../../src/pipelines/search.ts'
+import { patternData } from '../../support/small-data.ts'
+import { tinyModels } from '../../support/tiny-models.ts'
+
+const [mlp, cnn, , , , branching] = tinyModels()
+const shape = { classes: 4, inputShape: [8], noise: 0.15 }
+const data: DataSplits = {
+  train: patternData({ ...shape, size: 200, seed: 1 }),
+  validation: patternData({ ...shape, size: 60, seed: 2 }),
+  test: patternData({ ...shape, size: 80, seed: 3 }),
+}
+
+const deep = parseRecipe(`
+name: tiny
+training: { optimizer: adam, learningRate: 0.02, batchSize: 20, epochs: 2 }
+steps:
+  - { method: magnitude, sparsity: 0.6, rounds: 2 }
+  - { method: k-means, bits: 2, exclude: [fc2] }
+  - { method: huffman }
+`)
+
+const fast = { engine: onnxruntime, latency: false }
+
+describe('runRecipe', () => {
+  it('measures, proves and reports every step', async () => {
+    const before = writeModel(mlp.model)
+    const seen: string[] = []
+    const { model, pack, onnx, report } = await runRecipe(mlp.model, deep, {
+      engine: onnxruntime,
+      data,
+      onStage: ({ method }) => seen.push(method),
+    })
+    expect(seen).toEqual(['magnitude', 'k-means', 'huffman'])
+    expect(writeModel(mlp.model)).toEqual(before)
+    expect(writeModel(readPack(pack))).toEqual(onnx)
+    expect(writeModel(model)).toEqual(onnx)
+    expect(report.proof.filter(({ passed }) => !passed)).toEqual([])
+    expect(report.files).toMatchObject({ pack: pack.length, onnx: onnx.length, originalOnnx: before.length })
+    expect(report.files.originalParameters).toBe(4 * (128 + 16 + 64 + 4))
+    expect(report.size.weights).toBe(192)
+    expect(report.size.weightsKept).toBe(128 - 77 + (64 - 38))
+    expect(report.size.ratios.weights).toBeCloseTo(192 / 77)
+    expect(report.size.ratios.bytes).toBeCloseTo(report.files.originalParameters / pack.length)
+    expect(report.accuracy!.before.count).toBe(80)
+    expect(report.accuracy!.after).toEqual(report.stages.at(-1)!.accuracy)
+    expect(report.latency!.runs).toBeGreaterThan(3)
+    expect(report.skipped).toEqual([{ layer: 'fc2', method: 'k-means', reason: 'excluded by the options' }])
+    expect(report.parts.reduce((sum, part) => sum + part.bytes, 0)).toBe(pack.length)
+    const [fc1, fc2] = report.layers
+    expect(fc1).toMatchObject({ name: 'fc1', op: 'Gemm', parameters: 144, macs: 128, shape: [16, 8], bytesBefore: 512 })
+    expect(fc1.density).toBeCloseTo(51 / 128)
+    expect(fc1.outputError).toBeGreaterThan(0)
+    expect(fc1.after.zeros).toBe(77)
+    expect(fc1.after.counts.reduce((sum, count) => sum + count, 0)).toBe(51)
+    expect(fc2.bytesAfter).toBeGreaterThan(0)
+    expect(formatReport(report)).toContain('fc1')
+  })
+
+  it('gives the same twice, and a different result for another seed', async () => {
+    const run = async (seed: number) => (await runRecipe(mlp.model, deep, { ...fast, data, seed })).pack
+    const first = await run(1)
+    expect(await run(1)).toEqual(first)
+    expect(await run(2)).not.toEqual(first)
+  })
+
+  it('works without data, on graphs with control flow too, and says what that means', async () => {
+    const recipe = parseRecipe('steps: [{ method: magnitude, sparsity: 0.5 }, { method: k-means, bits: 3 }]')
+    for (const { model } of [cnn, branching]) {
+      const { report } = await runRecipe(model, recipe, fast)
+      expect(report.proof.every(({ passed }) => passed)).toBe(true)
+      expect(report.accuracy).toBeUndefined()
+      expect(report.remarks).toContain('Accuracy was not measured: there was no data.')
+    }
+    const { report } = await runRecipe(branching.model, recipe, fast)
+    expect(report.skipped.map(({ layer }) => layer)).toContain('inner')
+  })
+
+  it('goes on after a kill where it was', async () => {
+    const files = new Map<string, Uint8Array>()
+    let saves = 0
+    const store: StageStore = {
+      load: async (name) => files.get(name),
+      save: async (name, bytes) => {
+        expect(name).toMatch(/^[0-9a-f]{16}\.(onnx|json)$/)
+        if (++saves > 4) throw new Error('killed')
+        files.set(name, bytes)
+      },
+    }
+    const whole = await runRecipe(mlp.model, deep, { ...fast, data })
+    await expect(runRecipe(mlp.model, deep, { ...fast, data, store })).rejects.toThrow('killed')
+    saves = -1000
+    let trained = 0
+    const resumed = await runRecipe(mlp.model, deep, { ...fast, data, store, progress: () => trained++ })
+    expect(trained).toBe(0)
+    expect(resumed.pack).toEqual(whole.pack)
+    expect(resumed.report.skipped).toEqual(whole.report.skipped)
+    // Another model, seed or option starts anew.
+    await runRecipe(mlp.model, deep, { ...fast, data, store, seed: 9, progress: () => trained++ })
+    expect(trained).toBeGreaterThan(0)
+  })
+
+  it('stops when it is told to', async () => {
+    const control = new AbortController()
+    control.abort()
+    await expect(runRecipe(mlp.model, deep, { ...fast, data, signal: control.signal })).rejects.toBeDefined()
+  })
+
+  it('keeps a budget by turning the strengths down', async () => {
+    const { train } = await import('../../../src/training/train.ts')
+    const { trainingSettings } = await import('../../../src/training/settings.ts')
+    const settings = trainingSettings.parse({ epochs: 15, batchSize: 20, optimizer: 'adam', learningRate: 0.02 })
+    const { model } = await train(mlp.model, { data: data.train, settings, engine: onnxruntime, seed: 1 })
+    const recipe = parseRecipe(`
+steps: [{ method: magnitude, sparsity: 0.97, retrain: false }]
+budget: { maxAccuracyLoss: 5, trials: 4 }
+`)
+    const { report } = await runRecipe(model, recipe, { ...fast, data })
+    expect(report.budget!.tried.map(({ strength }) => strength).slice(0, 2)).toEqual([1, 0.5])
+    expect(report.budget!.met).toBe(true)
+    expect(report.budget!.accuracyLoss).toBeLessThanOrEqual(5)
+    expect(report.budget!.strength).toBeLessThan(1)
+    expect(report.size.weightsKept).toBeGreaterThan(10)
+  })
+})
+
+describe('searchStrength', () => {
+  const budget = { maxAccuracyLoss: 1, trials: 5, push: false }
+  const run = (limit: number) => async (strength: number) => ({
+    pass: strength,
+    accuracyLoss: strength <= limit ? 0.5 : 2,
+  })
+
+  it('takes the recipe as written when it keeps the budget', async () => {
+    const { best, tried } = await searchStrength(budget, undefined, { run: run(1) })
+    expect(best.strength).toBe(1)
+    expect(tried).toHaveLength(1)
+  })
+
+  it('halves the interval towards the strongest that keeps it', async () => {
+    const down = await searchStrength(budget, undefined, { run: run(0.6) })
+    expect(down.best.strength).toBeCloseTo(0.59375)
+    const up = await searchStrength({ ...budget, push: true }, undefined, { run: run(1.3) })
+    expect(up.best.strength).toBeCloseTo(1.28125)
+  })
+
+  it('falls back to what lost least, and does not try where there is nothing to turn', async () => {
+    const none = await searchStrength(budget, 0, { run: run(0) })
+    expect(none.tried).toHaveLength(1)
+    const worst = await searchStrength(budget, undefined, {
+      run: async (strength) => ({ pass: 0, accuracyLoss: 2 + strength }),
+    })
+    expect(worst.best.strength).toBe(1 / 32)
+  })
+})
