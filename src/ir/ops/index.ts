@@ -13,6 +13,7 @@ import { batchNormTrain } from './batch-norm-train.ts'
 import { batchNormalization } from './batch-normalization.ts'
 import { cast } from './cast.ts'
 import { ceil } from './ceil.ts'
+import { clipPassThrough } from './clip-pass-through.ts'
 import { clip } from './clip.ts'
 import { concat } from './concat.ts'
 import { constantOfShape } from './constant-of-shape.ts'
@@ -35,6 +36,7 @@ import { equal } from './equal.ts'
 import { erf } from './erf.ts'
 import { exp } from './exp.ts'
 import { expand } from './expand.ts'
+import { fakeQuantize } from './fake-quantize.ts'
 import { flatten } from './flatten.ts'
 import { floor } from './floor.ts'
 import { gatherElements } from './gather-elements.ts'
@@ -61,6 +63,7 @@ import { less } from './less.ts'
 import { logSoftmax } from './log-softmax.ts'
 import { log } from './log.ts'
 import { lrn } from './lrn.ts'
+import { maskedWeight } from './masked-weight.ts'
 import { matmulInteger } from './matmul-integer.ts'
 import { matmul } from './matmul.ts'
 import { maxPoolGrad } from './max-pool-grad.ts'
@@ -99,12 +102,14 @@ import { reluGrad } from './relu-grad.ts'
 import { relu } from './relu.ts'
 import { reshape } from './reshape.ts'
 import { resize } from './resize.ts'
+import { roundStraightThrough } from './round-straight-through.ts'
 import { round } from './round.ts'
 import { scatterElements } from './scatter-elements.ts'
 import { scatterND } from './scatter-nd.ts'
 import { selu } from './selu.ts'
 import { shape } from './shape.ts'
 import { sigmoid } from './sigmoid.ts'
+import { signStraightThrough } from './sign-straight-through.ts'
 import { sign } from './sign.ts'
 import { sin } from './sin.ts'
 import { size } from './size.ts'
@@ -142,6 +147,7 @@ const records: readonly Operator[] = [
   batchNormalization,
   cast,
   ceil,
+  clipPassThrough,
   clip,
   concat,
   constantOfShape,
@@ -164,6 +170,7 @@ const records: readonly Operator[] = [
   erf,
   exp,
   expand,
+  fakeQuantize,
   flatten,
   floor,
   gatherElements,
@@ -190,6 +197,7 @@ const records: readonly Operator[] = [
   logSoftmax,
   log,
   lrn,
+  maskedWeight,
   matmulInteger,
   matmul,
   maxPoolGrad,
@@ -228,12 +236,14 @@ const records: readonly Operator[] = [
   relu,
   reshape,
   resize,
+  roundStraightThrough,
   round,
   scatterElements,
   scatterND,
   selu,
   shape,
   sigmoid,
+  signStraightThrough,
   sign,
   sin,
   size,
