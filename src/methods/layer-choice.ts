@@ -115,10 +115,8 @@ export function chooseLayers(model: Model, choice: LayerChoice, context: Context
 
 /** The options for one layer: the method's own, overridden by each entry of `layers` whose pattern names the layer. */
 export function optionsOfLayer<Options extends LayerChoice>(options: Options, layer: Layer, model: Model): Options {
-  let result = options
-  for (const [pattern, override] of Object.entries(options.layers ?? {}))
-    if (matchesLayer(pattern, layer, model)) result = { ...result, ...override }
-  return result
+  const fitting = Object.entries(options.layers ?? {}).filter(([pattern]) => matchesLayer(pattern, layer, model))
+  return Object.assign({}, options, ...fitting.map(([, override]) => override)) as Options
 }
 
 function layersInSubgraphs(graph: Graph, inside = false): string[] {

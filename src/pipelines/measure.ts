@@ -224,7 +224,7 @@ export function macsOf(model: Model): Map<string, number> {
   const staticType = (value: string) => {
     const type = types.get(value)
     if (!type?.shape?.every((size) => typeof size === 'number')) return undefined
-    return { dtype: type.dtype, shape: type.shape as readonly number[] }
+    return { dtype: type.dtype, shape: type.shape }
   }
   for (const layer of layers(single)) {
     const record = operators.get(operatorKey(layer.node))

@@ -202,14 +202,14 @@ function keysOf(schema: z.core.$ZodType, path: Path): string[] {
     const next = (inner.shape as Record<string, z.core.$ZodType>)[String(step)]
     return next ? keysOf(next, rest) : []
   }
-  if (inner instanceof z.ZodRecord) return keysOf(inner.valueType as z.core.$ZodType, rest)
-  if (inner instanceof z.ZodArray) return keysOf(inner.element as z.core.$ZodType, rest)
+  if (inner instanceof z.ZodRecord) return keysOf(inner.valueType, rest)
+  if (inner instanceof z.ZodArray) return keysOf(inner.element, rest)
   return []
 }
 
 function unwrapped(schema: z.core.$ZodType): z.core.$ZodType {
   let inner = schema
   while (inner instanceof z.ZodOptional || inner instanceof z.ZodDefault || inner instanceof z.ZodNullable)
-    inner = inner.def.innerType as z.core.$ZodType
+    inner = inner.def.innerType
   return inner
 }

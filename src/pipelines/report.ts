@@ -193,7 +193,7 @@ function stageTable({ stages, accuracy, files, size }: RunReport): Markup {
 
 /** Options in a line, without those that are not set; long ones are cut. */
 function settings(options: unknown): string {
-  const text = Object.entries((options ?? {}) as object)
+  const text = Object.entries(options ?? {})
     .filter(([, value]) => value !== undefined)
     .map(
       ([key, value]) =>

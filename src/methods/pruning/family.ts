@@ -113,7 +113,7 @@ async function prune(model: Model, pruner: WeightPruner<string>, options: Prunin
     const masks = await masksOfRound(current, chosen, pruner, options, round / rounds, context)
     current = withMasksApplied(current, masks)
     if (!training) continue
-    const settings = { ...(options.retrain || {}), ...(round === rounds ? options.finish : {}) }
+    const settings = { ...(options.retrain || undefined), ...(round === rounds ? options.finish : undefined) }
     const label = rounds > 1 ? `retrain ${round}/${rounds}` : 'retrain'
     const kept = new Map([...zerosElsewhere(current, chosen), ...masks])
     const trained = await retrain(withMasks(current, kept), parametersOf(current), settings, context, label)

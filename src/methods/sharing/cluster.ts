@@ -115,28 +115,22 @@ function after(sorted: Float32Array, value: number): number {
 
 function startingPoints(sorted: Float32Array, k: number, options: ClusterOptions): Float64Array {
   const last = sorted.length - 1
-  switch (options.initialization ?? 'linear') {
-    case 'linear': {
-      const step = k > 1 ? (sorted[last] - sorted[0]) / (k - 1) : 0
-      return Float64Array.from({ length: k }, (_, c) => (k > 1 ? sorted[0] + c * step : (sorted[0] + sorted[last]) / 2))
-    }
-    case 'density':
-      // Equal steps on the cumulative distribution, mapped back: the quantiles (c + 1/2) / k.
-      return Float64Array.from(
-        { length: k },
-        (_, c) => sorted[Math.min(last, Math.floor(((c + 0.5) / k) * sorted.length))],
-      )
-    case 'random': {
-      const chosen = new Set<number>()
-      while (chosen.size < k) {
-        let value = sorted[options.random.integer(sorted.length)]
-        // A value that is taken hands its turn to the next greater one, so that k different values come together.
-        while (chosen.has(value)) value = sorted[after(sorted, value) % sorted.length]
-        chosen.add(value)
-      }
-      return Float64Array.from(chosen).sort()
-    }
+  const { initialization = 'linear', random } = options
+  if (initialization === 'linear') {
+    const step = k > 1 ? (sorted[last] - sorted[0]) / (k - 1) : 0
+    return Float64Array.from({ length: k }, (_, c) => (k > 1 ? sorted[0] + c * step : (sorted[0] + sorted[last]) / 2))
   }
+  // Equal steps on the cumulative distribution, mapped back: the quantiles (c + 1/2) / k.
+  if (initialization === 'density')
+    return Float64Array.from({ length: k }, (_, c) => sorted[Math.floor(((c + 0.5) / k) * sorted.length)])
+  const chosen = new Set<number>()
+  while (chosen.size < k) {
+    let value = sorted[random.integer(sorted.length)]
+    // A value that is taken hands its turn to the next greater one, so that k different values come together.
+    while (chosen.has(value)) value = sorted[after(sorted, value) % sorted.length]
+    chosen.add(value)
+  }
+  return Float64Array.from(chosen).sort()
 }
 
 /** Where each centroid's run of the sorted values begins; entry k is their number: [k + 1]. */

@@ -157,7 +157,7 @@ function shareLayer(
   if (options.granularity === 'channel' && layer.outAxis === undefined)
     return 'a Reshape mixes its output channels: one codebook a channel is not possible'
   const result = withFewestBits(layer, tensor, weights, options, (values, count) =>
-    sharer.share({ layer, values, count, options: options as never, random }),
+    sharer.share({ layer, values, count, options, random }),
   )
   const valueBits = dtypes[tensor.dtype].bits
   const codeBits = Math.ceil(Math.log2(Math.max(2, result.entries)))
