@@ -9,6 +9,8 @@ export interface ByteWriter {
   /** 32 bits, little-endian. */
   uint32(value: number): void
   bytes(values: Uint8Array): void
+  /** A view of what was written so far, until more is. */
+  written(): Uint8Array
   /** A copy of what was written. */
   finish(): Uint8Array
 }
@@ -46,6 +48,7 @@ export function createByteWriter(capacity = 64): ByteWriter {
       buffer.set(values, length)
       length += values.length
     },
+    written: () => buffer.subarray(0, length),
     finish: () => buffer.slice(0, length),
   }
 }

@@ -71,20 +71,22 @@ export function writeLayout(layout: Layout): Uint8Array {
   const plain = head.finish()
   const coded = plain.length <= LARGEST_TEXT ? encodeText(plain, dictionary) : plain
   const isText = coded.length < plain.length
-  const writer = createByteWriter(plain.length + 64)
+  const streams = allStreams(layout)
+  // Exact, so that nothing is copied when it grows: the streams may take hundreds of megabytes.
+  const size = streams.reduce((sum, { length }) => sum + length + (length >= CHECKED_STREAM ? 4 : 0), 0)
+  const writer = createByteWriter(size + coded.length + 32)
   writer.bytes(Uint8Array.from(MAGIC))
   writer.byte(VERSION)
   writer.byte(isText ? HEAD_TEXT : HEAD_PLAIN)
   writer.varint(plain.length)
   if (isText) writer.varint(coded.length)
   writer.bytes(isText ? coded : plain)
-  for (const stream of allStreams(layout)) {
-    writer.bytes(stream.bytes!)
-    if (stream.length >= CHECKED_STREAM) writer.uint32(crc32(stream.bytes!))
+  for (const { bytes, length } of streams) {
+    writer.bytes(bytes!)
+    if (length >= CHECKED_STREAM) writer.uint32(crc32(bytes!))
   }
-  const body = writer.finish()
-  writer.uint32(crc32(body))
-  return writer.finish()
+  writer.uint32(crc32(writer.written()))
+  return writer.written()
 }
 
 /** Bytes that a byte of a pack may stand for where the caller sets no limit, and what is allowed besides. */
