@@ -90,6 +90,7 @@ export function reverse(
   emitter: Emitter,
 ): Map<string, string> {
   const active = dependents(nodes, wanted, emitter)
+  refuseUnknown(nodes, seeds.keys(), active)
   const contributions = new Map([...seeds].map(([value, gradient]) => [value, [gradient]]))
   const total = (value: string): string | undefined => {
     const parts = contributions.get(value)
@@ -111,6 +112,18 @@ export function reverse(
     }
   }
   return new Map(wanted.flatMap((value) => (contributions.has(value) ? [[value, total(value)!]] : [])))
+}
+
+/** Names the unknown operator on the way before a rule behind it trips over a value of which no type is known. */
+function refuseUnknown(nodes: readonly Node[], from: Iterable<string>, active: ReadonlySet<string>): void {
+  const reached = new Set(from)
+  for (const node of nodes.toReversed()) {
+    if (!node.outputs.some((output) => reached.has(output))) continue
+    const record = operators.get(operatorKey(node))
+    if (record?.differentiable === 'none' || !readsOf(node).some((input) => active.has(input))) continue
+    if (!record && operatorKey(node) !== 'If') throw noGradient(node, false)
+    for (const input of readsOf(node)) reached.add(input)
+  }
 }
 
 /** The gradients that a node hands to its inputs, by its operator's rule. */
