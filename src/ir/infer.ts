@@ -29,7 +29,10 @@ export interface TypeTable {
 
 /** Values up to this many elements are computed during inference. */
 const LARGEST_FOLDED = 4096
-const DEEPEST_CALL = 64
+/** Constants of more elements are not computed with during inference. */
+const LARGEST_OPERAND = 2 ** 18
+/** Nodes of function bodies that one inference looks at; a few functions that call each other could make billions. */
+const CALL_BUDGET = 200_000
 
 /**
  * The types of all values of the main graph: by the operator records where there is one, from the declared types where
@@ -54,13 +57,25 @@ export interface Scope extends TypeTable {
   partial(value: string): PartialValue | undefined
 }
 
+/** What the scopes of one inference have in common. */
+interface Shared {
+  readonly problems: { node: Node; error: EspalierError }[]
+  /** The functions whose bodies are being looked at. */
+  readonly calls: Set<LocalFunction>
+  budget: number
+}
+
 /** A scope without values; `outer` is seen through. */
-export function createScope(functions: readonly LocalFunction[], outer?: Scope, depth = 0): Scope {
+export function createScope(
+  functions: readonly LocalFunction[],
+  outer?: Scope,
+  shared: Shared = { problems: [], calls: new Set(), budget: CALL_BUDGET },
+): Scope {
   const types = new Map<string, TensorType>()
   const constants = new Map<string, Tensor>()
   const partials = new Map<string, PartialValue>()
   const declared = new Map<string, TensorType>()
-  const problems: { node: Node; error: EspalierError }[] = []
+  const { problems } = shared
   const get = (value: string) => types.get(value) ?? outer?.get(value)
   const constant = (value: string) => constants.get(value) ?? outer?.constant(value)
   const partial = (value: string) => partials.get(value) ?? partialOf(constants.get(value)) ?? outer?.partial(value)
@@ -115,12 +130,16 @@ export function createScope(functions: readonly LocalFunction[], outer?: Scope, 
   }
 
   const inferCall = (local: LocalFunction, call: Node, inputs: readonly (TensorType | undefined)[]) => {
-    if (depth >= DEEPEST_CALL)
+    if (shared.calls.has(local))
       throw new ModelError('recursive-function', `function ${local.name} calls itself`, { place: local.name })
-    const inner = createScope(functions, undefined, depth + 1)
+    shared.budget -= local.nodes.length
+    if (shared.budget < 0) return []
+    shared.calls.add(local)
+    const inner = createScope(functions, undefined, shared)
     local.inputs.forEach((name, index) => inner.set(name, inputs[index]))
     const attributes = { ...local.attributeDefaults, ...call.attributes }
     for (const node of local.nodes) inner.addNode(bindAttributes(node, attributes))
+    shared.calls.delete(local)
     return local.outputs.map((name) => inner.get(name))
   }
 
@@ -134,7 +153,11 @@ export function createScope(functions: readonly LocalFunction[], outer?: Scope, 
       return shape?.every((dim) => typeof dim === 'number') && elementCount(shape as number[]) <= LARGEST_FOLDED
     })
     const inputs = node.inputs.map((_, index) => shapes.constant(index))
-    const complete = node.inputs.length > 0 && inputs.every((tensor, index) => tensor || node.inputs[index] === '')
+    const complete =
+      node.inputs.length > 0 &&
+      inputs.every((tensor, index) =>
+        tensor ? elementCount(tensor.shape) <= LARGEST_OPERAND : node.inputs[index] === '',
+      )
     if (complete && small && record?.evaluate && !isRandom(node)) {
       try {
         const results = record.evaluate({ node, inputs })
@@ -163,7 +186,7 @@ export function createScope(functions: readonly LocalFunction[], outer?: Scope, 
     addConstant,
     set: (value, type) => (type ? types.set(value, type) : types.delete(value)),
     declare: (value, type) => declared.set(value, type),
-    child: () => createScope(functions, self, depth + 1),
+    child: () => createScope(functions, self, shared),
     addGraph(graph, inputs) {
       for (const [index, info] of graph.inputs.entries()) {
         const type = mergeTypes(inputs?.[index], info.type)
