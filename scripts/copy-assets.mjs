@@ -2,4 +2,5 @@
 import { cpSync, existsSync } from 'node:fs'
 
 for (const folder of ['pipelines/recipes'])
-  if (existsSync(`src/${folder}`)) cpSync(`src/${folder}`, `dist/${folder}`, { recursive: true, filter: (file) => !file.endsWith('.ts') })
+  if (existsSync(`src/${folder}`))
+    cpSync(`src/${folder}`, `dist/${folder}`, { recursive: true, filter: (file) => !file.endsWith('.ts') })

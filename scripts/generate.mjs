@@ -10,12 +10,56 @@ const root = join(dirname(fileURLToPath(import.meta.url)), '..')
 
 /** folder: where the records lie; marker: the call that makes one; map: how they are keyed. */
 const registries = [
-  { folder: 'src/ir/ops', marker: /define(?:[A-Z]\w*)?Operator\(/, name: 'operators', type: 'Operator', from: '../operator.ts', key: 'operatorKey({ op: record.type, domain: record.domain })', extra: "import { operatorKey } from '../model.ts'\n" },
-  { folder: 'src/codecs', marker: 'defineCodec(', name: 'codecs', type: 'Codec', from: './codec.ts', key: 'record.name' },
-  { folder: 'src/zoo', marker: 'defineNetwork(', name: 'networks', type: 'Network', from: './network.ts', key: 'record.name' },
-  { folder: 'src/datasets', marker: 'defineDataset(', name: 'datasets', type: 'DatasetKind', from: './kind.ts', key: 'record.name' },
-  { folder: 'src/papers/rows', marker: /define(?:PaperRow|Ladder)\(/, name: 'paperRows', type: 'PaperRow', from: '../row.ts', key: 'record.name' },
-  { folder: 'src/methods', marker: /define[A-Z]\w*\(/, name: 'methods', type: 'Method', from: './method.ts', key: 'record.name', nested: true },
+  {
+    folder: 'src/ir/ops',
+    marker: /define(?:[A-Z]\w*)?Operator\(/,
+    name: 'operators',
+    type: 'Operator',
+    from: '../operator.ts',
+    key: 'operatorKey({ op: record.type, domain: record.domain })',
+    extra: "import { operatorKey } from '../model.ts'\n",
+  },
+  {
+    folder: 'src/codecs',
+    marker: 'defineCodec(',
+    name: 'codecs',
+    type: 'Codec',
+    from: './codec.ts',
+    key: 'record.name',
+  },
+  {
+    folder: 'src/zoo',
+    marker: 'defineNetwork(',
+    name: 'networks',
+    type: 'Network',
+    from: './network.ts',
+    key: 'record.name',
+  },
+  {
+    folder: 'src/datasets',
+    marker: 'defineDataset(',
+    name: 'datasets',
+    type: 'DatasetKind',
+    from: './kind.ts',
+    key: 'record.name',
+  },
+  {
+    folder: 'src/papers/rows',
+    marker: /define(?:PaperRow|Ladder)\(/,
+    name: 'paperRows',
+    type: 'PaperRow',
+    from: '../row.ts',
+    key: 'record.name',
+  },
+  {
+    folder: 'src/methods',
+    marker: /define[A-Z]\w*\(/,
+    name: 'methods',
+    type: 'Method',
+    from: './method.ts',
+    key: 'record.name',
+    nested: true,
+  },
 ]
 
 function recordFiles(folder, nested) {
@@ -37,7 +81,9 @@ for (const registry of registries) {
   for (const file of recordFiles(folder, registry.nested)) {
     const text = readFileSync(file, 'utf8')
     const pattern = typeof registry.marker === 'string' ? registry.marker.replace('(', '\\(') : registry.marker.source
-    const records = [...text.matchAll(new RegExp(`^export const (\\w+)(?:: [^=]+)? = (?:\\w+\\.)?${pattern}`, 'gm'))].map((match) => match[1])
+    const records = [
+      ...text.matchAll(new RegExp(`^export const (\\w+)(?:: [^=]+)? = (?:\\w+\\.)?${pattern}`, 'gm')),
+    ].map((match) => match[1])
     if (records.length === 0) continue
     imports.push(`import { ${records.join(', ')} } from './${relative(folder, file).split(sep).join('/')}'`)
     names.push(...records)
