@@ -69,7 +69,7 @@ function recordFiles(folder, nested) {
     if (entry.isDirectory() && nested) result.push(...recordFiles(path, nested))
     else if (entry.isFile() && entry.name.endsWith('.ts') && entry.name !== 'index.ts') result.push(path)
   }
-  return result.sort()
+  return result.sort((a, b) => (a < b ? -1 : 1))
 }
 
 let stale = 0

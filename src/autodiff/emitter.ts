@@ -67,7 +67,7 @@ export function createEmitter(
         `the shape of '${value}' is [${shape?.join(', ') ?? 'unknown'}], but sizes must be numbers here`,
         { place, hint: 'Bind the dynamic dimensions first (bindDimensions).' },
       )
-    return shape as readonly number[]
+    return shape
   }
 
   function constant(value: string): Tensor | undefined {
@@ -88,7 +88,7 @@ export function createEmitter(
     const record = operators.get(operatorKey(node))
     const target = type(value)?.shape
     if (!record?.evaluate || !target?.every((size) => typeof size === 'number')) return undefined
-    if (elementCount(target as number[]) > foldLimit) return undefined
+    if (elementCount(target) > foldLimit) return undefined
     if (node.op === 'Shape' && node.domain === '') return shapeValue(node)
     const inputs = node.inputs.map((input) => (input === '' ? undefined : constant(input)))
     if (node.inputs.some((input, i) => input !== '' && !inputs[i])) return undefined

@@ -30,7 +30,7 @@ export function processIo(): Io {
   return {
     stdout: (text) => process.stdout.write(text),
     stderr: (text) => process.stderr.write(text),
-    terminal: process.stderr.isTTY === true && process.env['TERM'] !== 'dumb',
+    terminal: process.stderr.isTTY && process.env['TERM'] !== 'dumb',
     columns: process.stderr.columns ?? 80,
     signal: controller.signal,
   }

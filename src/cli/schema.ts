@@ -26,7 +26,7 @@ export function describeOptions(schema: z.ZodType): readonly OptionDescription[]
 function collect(schema: JsonSchema, root: JsonSchema, found: Map<string, OptionDescription>): void {
   const here = resolve(schema, root)
   for (const branch of [...(here.anyOf ?? []), ...(here.oneOf ?? []), ...(here.allOf ?? [])])
-    collect(branch as JsonSchema, root, found)
+    collect(branch, root, found)
   for (const [name, value] of Object.entries(here.properties ?? {})) {
     if (found.has(name)) continue
     const property = resolve(value as JsonSchema, root)
@@ -41,7 +41,7 @@ function collect(schema: JsonSchema, root: JsonSchema, found: Map<string, Option
 
 function resolve(schema: JsonSchema, root: JsonSchema): JsonSchema {
   const name = /^#\/\$defs\/(.+)$/.exec(schema.$ref ?? '')?.[1]
-  const target = name === undefined ? undefined : (root.$defs?.[name] as JsonSchema | undefined)
+  const target = name === undefined ? undefined : root.$defs?.[name]
   return target ? { ...target, ...schema } : schema
 }
 
@@ -49,7 +49,7 @@ function typeOf(schema: JsonSchema, root: JsonSchema): string {
   if (typeof schema['takes'] === 'string') return schema['takes']
   if (schema.enum) return schema.enum.map(plain).join(' | ')
   if (schema.const !== undefined) return plain(schema.const)
-  const branches = (schema.anyOf ?? schema.oneOf) as JsonSchema[] | undefined
+  const branches = schema.anyOf ?? schema.oneOf
   if (branches) return [...new Set(branches.map((branch) => typeOf(resolve(branch, root), root)))].join(' | ')
   if (schema.type === 'array') return 'list'
   if (schema.type === 'object') return 'map'

@@ -39,5 +39,5 @@ export function defineDataset<const Shape extends z.ZodRawShape>(kind: {
   readonly example: string
   open(location: string, options: z.output<z.ZodObject<Shape>>, name: string): Promise<Source>
 }): DatasetKind {
-  return Object.freeze({ ...kind, options: z.strictObject(kind.options) }) as unknown as DatasetKind
+  return Object.freeze({ ...kind, options: z.strictObject(kind.options) })
 }

@@ -21,7 +21,7 @@ export const numbersText = z
   .string()
   .transform((text, context) => {
     const values = text.split(',').map(parseNumber)
-    if (values.every((value) => value !== undefined)) return values as number[]
+    if (values.every((value) => value !== undefined)) return values
     context.addIssue({ code: 'custom', message: `'${text}' is not a list of numbers such as 104,117,123` })
     return z.NEVER
   })

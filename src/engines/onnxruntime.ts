@@ -9,7 +9,7 @@ import { ModelError, nearestName, UnsupportedError, UsageError, type EspalierErr
 import { writeModel } from '../formats/onnx/write.ts'
 import { createDraft } from '../ir/draft.ts'
 import type { Model } from '../ir/model.ts'
-import { dtypes, type DataOf, type DType, type NumericData } from '../tensor/dtype.ts'
+import { dtypes, type DType, type NumericData } from '../tensor/dtype.ts'
 import { createTensor, type Tensor } from '../tensor/tensor.ts'
 import type { Engine, Session, SessionOptions } from './engine.ts'
 
@@ -155,7 +155,7 @@ function toNative(name: string, { dtype, shape, data }: Tensor): ort.Tensor {
 /** Wraps a result without copying it. Where the platform has Float16Array, half floats are seen as their bits again. */
 function fromNative(value: ort.Tensor): Tensor {
   const dtype = value.type as DType
-  const data = value.data as DataOf
+  const data = value.data
   if (dtype === 'string' || data instanceof dtypes[dtype].array) return createTensor(dtype, value.dims, data)
   const { buffer, byteOffset, length } = data as NumericData
   return createTensor(dtype, value.dims, new Uint16Array(buffer, byteOffset, length))

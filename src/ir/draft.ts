@@ -81,15 +81,17 @@ export function toAttribute(value: AttributeValue): Attribute {
   if (typeof value === 'boolean') return { kind: 'int', value: value ? 1 : 0 }
   if (typeof value === 'string') return { kind: 'string', value }
   if (Array.isArray(value)) {
-    if (value.every((item) => typeof item === 'string') && value.length > 0)
-      return { kind: 'strings', value: value as string[] }
+    if (value.every((item) => typeof item === 'string') && value.length > 0) return { kind: 'strings', value }
     if (!value.every(Number.isInteger)) return { kind: 'floats', value: value as number[] }
     return { kind: 'ints', value: value as number[] }
   }
   if ('kind' in (value as object)) return value as Attribute
   if ('dtype' in (value as object)) return { kind: 'tensor', value: value as Tensor }
   if ('nodes' in (value as object)) return { kind: 'graph', value: value as Graph }
-  throw new UsageError('attribute-value', `no ONNX attribute can hold ${String(value)}`)
+  throw new UsageError(
+    'attribute-value',
+    `no ONNX attribute can hold an object with the keys ${Object.keys(value).join(', ')}`,
+  )
 }
 
 /** The IR version that goes with the canonical opset. */

@@ -150,7 +150,7 @@ export function createScope(
     const record = operators.get(operatorKey(node))
     const small = node.outputs.every((name) => {
       const shape = name === '' ? [] : types.get(name)?.shape
-      return shape?.every((dim) => typeof dim === 'number') && elementCount(shape as number[]) <= LARGEST_FOLDED
+      return shape?.every((dim) => typeof dim === 'number') && elementCount(shape) <= LARGEST_FOLDED
     })
     const inputs = node.inputs.map((_, index) => shapes.constant(index))
     const complete =

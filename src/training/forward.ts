@@ -91,8 +91,8 @@ function drop(draft: Draft, node: Node, shape: readonly unknown[] | undefined, m
       place: node.name,
       hint: 'An operator in front of it has no shape rule.',
     })
-  const input = freshInput(draft, `${node.name || 'dropout'}.mask`, 'bool', shape as number[])
-  masks.push({ input, shape: shape as number[], keep: 1 - ratio })
+  const input = freshInput(draft, `${node.name || 'dropout'}.mask`, 'bool', shape)
+  masks.push({ input, shape, keep: 1 - ratio })
   const kept = draft.add('Cast', [input], { to: 1 })
   const scaled = draft.add('Mul', [kept, draft.constant('dropout.scale', float32([1 / (1 - ratio)], []))])
   draft.nodes.push({ ...node, op: 'Mul', inputs: [node.inputs[0], scaled], outputs: [node.outputs[0]], attributes: {} })

@@ -1,6 +1,6 @@
 import { operatorKey, type Model, type Node } from '../ir/model.ts'
 import { operators } from '../ir/ops/index.ts'
-import { dtypes, type NumericData } from '../tensor/dtype.ts'
+import { dtypes } from '../tensor/dtype.ts'
 import { elementCount, type Tensor } from '../tensor/tensor.ts'
 
 /**
@@ -84,7 +84,6 @@ function isMask(
   if (elementCount(shape) < 2) return false
   if (dtype === 'bool') return true
   if (!['float32', 'float64', 'int8', 'uint8', 'int32', 'int64'].includes(dtype)) return false
-  return (data as Exclude<NumericData, never> as Float32Array).every(
-    (element) => Number(element) === 0 || Number(element) === 1,
-  )
+  // Number() because the elements of int64 are bigints.
+  return Array.prototype.every.call(data, (element: number | bigint) => Number(element) === 0 || Number(element) === 1)
 }

@@ -83,17 +83,17 @@ function fitInput({ name, type }: ValueInfo, inputShape: readonly number[]): Fit
   if (!declared) return { name, dtype, shape: batched, limit: undefined }
   const rest = declared.slice(1)
   const fits = () => {
-    if (rest.every((dim) => typeof dim === 'number')) return elementCount(rest as number[]) === size
+    if (rest.every((dim) => typeof dim === 'number')) return elementCount(rest) === size
     return rest.length === inputShape.length && rest.every((dim, i) => typeof dim !== 'number' || dim === inputShape[i])
   }
   if (declared.length > 0 && fits()) {
-    const axes = rest.every((dim) => typeof dim === 'number') ? (rest as number[]) : inputShape
+    const axes = rest.every((dim) => typeof dim === 'number') ? rest : inputShape
     const limit = typeof declared[0] === 'number' ? declared[0] : undefined
     return { name, dtype, shape: (count) => [count, ...axes], limit }
   }
   // An input without a batch axis, such as [784].
-  if (declared.every((dim) => typeof dim === 'number') && elementCount(declared as number[]) === size)
-    return { name, dtype, shape: () => declared as number[], limit: 1 }
+  if (declared.every((dim) => typeof dim === 'number') && elementCount(declared) === size)
+    return { name, dtype, shape: () => declared, limit: 1 }
   throw new UsageError(
     'input-shape',
     `the input '${name}' is [${declared.map((dim) => dim ?? '?').join(', ')}], but examples are [${inputShape.join(', ')}]`,

@@ -299,7 +299,7 @@ function staticShape({ name, type }: ValueInfo, batchSize: number): readonly num
       place: name,
       hint: 'Its first axis must be the batch, and all others must have a size (bindDimensions).',
     })
-  return shape as readonly number[]
+  return shape
 }
 
 function classesOf(shape: readonly unknown[] | undefined, batchSize: number, value: string): number {
@@ -308,7 +308,7 @@ function classesOf(shape: readonly unknown[] | undefined, batchSize: number, val
       place: value,
       hint: 'An operator in front of it has no shape rule.',
     })
-  const count = elementCount(shape as number[])
+  const count = elementCount(shape)
   if (shape[0] !== batchSize)
     throw new ModelError(
       'logits-shape',

@@ -81,7 +81,7 @@ export function openSession(model: Uint8Array | string): Promise<ort.InferenceSe
 
 function toOrt(tensor: Tensor): ort.Tensor {
   const { dtype, data, shape } = tensor
-  return new ort.Tensor(dtype as ort.Tensor.Type, data as Float32Array, shape)
+  return new ort.Tensor(dtype as ort.Tensor.Type, data, shape)
 }
 
 /** Types that the Node binding of onnxruntime cannot hand over; some of them end its process. */
@@ -97,7 +97,7 @@ export async function run(session: ort.InferenceSession, inputs: readonly Tensor
   inputs.forEach((tensor, index) => {
     if (session.inputNames[index] !== undefined) feeds[session.inputNames[index]] = toOrt(tensor)
   })
-  return (await session.run(feeds)) as Outputs
+  return await session.run(feeds)
 }
 
 const TOLERANCE = 1e-6
@@ -114,7 +114,7 @@ export function difference(expected: Outputs, found: Outputs): string | undefine
     const b = found[name]
     if (a.type !== b.type || a.dims.join() !== b.dims.join())
       return `'${name}' is ${b.type}[${b.dims.join()}] instead of ${a.type}[${a.dims.join()}]`
-    const worst = largestDifference(a.data as NumericData, b.data as NumericData, a.type as DType)
+    const worst = largestDifference(a.data, b.data, a.type)
     if (worst > (a.type === 'float16' ? HALF_TOLERANCE : TOLERANCE)) return `'${name}' differs by ${worst}`
   }
   return undefined

@@ -13,7 +13,7 @@ const trainingMode: Formulation = {
   name: 'training-mode',
   applies: () => true,
   write({ node, inputs: [x, scale, bias], emit, emitMany, literal }) {
-    const scratch = [scale, bias].map((value) => emit('Mul', [value, literal(0, value!)]))
+    const scratch = [scale, bias].map((value) => emit('Mul', [value, literal(0, value)]))
     return emitMany('BatchNormalization', [x, scale, bias, ...scratch], 3, {
       epsilon: float(floatAttribute(node, 'epsilon', 1e-5)),
       momentum: float(0),
@@ -36,13 +36,13 @@ const affine: Formulation = {
     const axes = literal(int64(axesButChannel(sizes.length)))
     const sum = (value: string) => emit('ReduceSum', [value, axes], { keepdims: 0 })
     const perChannel = (value: string) => emit('Reshape', [value, literal(int64(channelShape(sizes)))])
-    const epsilon = literal(floatAttribute(node, 'epsilon', 1e-5), variance!)
+    const epsilon = literal(floatAttribute(node, 'epsilon', 1e-5), variance)
     const inverse = emit('Reciprocal', [emit('Sqrt', [emit('Add', [variance, epsilon])])])
     const dBias = sum(dy!)
     const moment = emit('Sub', [sum(emit('Mul', [dy!, x!])), emit('Mul', [mean, dBias])])
     const dScale = emit('Mul', [inverse, moment])
     const a = emit('Mul', [scale, inverse])
-    const share = emit('Mul', [a, literal(-1 / count, x!)])
+    const share = emit('Mul', [a, literal(-1 / count, x)])
     const b = emit('Mul', [emit('Mul', [share, inverse]), dScale])
     const c = emit('Sub', [emit('Mul', [share, dBias]), emit('Mul', [b, mean])])
     const ofX = emit('Add', [emit('Mul', [x, perChannel(b)]), perChannel(c)])

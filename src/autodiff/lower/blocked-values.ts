@@ -71,7 +71,7 @@ export function createBlocks(emitter: Emitter, block: number, readOnce: (value: 
       const type = emitter.type(value)
       const shape = type?.shape
       if (type?.dtype !== 'float32' || shape?.length !== 4) return false
-      return shape.every((size) => typeof size === 'number') && (shape[1] as number) % block === 0
+      return shape.every((size) => typeof size === 'number') && shape[1] % block === 0
     },
     isNarrow(value) {
       const type = emitter.type(value)

@@ -87,7 +87,7 @@ const scattered: Formulation = {
     const { shape: _, ...attributes } = node.attributes
     const [, indices] = emitMany('MaxPool', [x], 2, attributes)
     const flat = literal(int64([-1]))
-    const zeros = emit('Expand', [literal(0, dy!), literal(int64([elementCount(shape)]))])
+    const zeros = emit('Expand', [literal(0, dy), literal(int64([elementCount(shape)]))])
     const sums = emit('ScatterElements', [zeros, emit('Reshape', [indices, flat]), emit('Reshape', [dy, flat])], {
       axis: 0,
       reduction: 'add',

@@ -21,17 +21,17 @@ const softmaxMinusOneHot: Formulation = {
     const hits = emit('Equal', [emit('Unsqueeze', [labels, axis]), literal(indices)])
     const difference = emit('Sub', [emit('Softmax', [scores], { axis: 1 }), emit('Cast', [hits], numbers)])
 
-    const ignored = node.attributes.ignore_index && literal(intAttribute(node, 'ignore_index', 0), labels!)
+    const ignored = node.attributes.ignore_index && literal(intAttribute(node, 'ignore_index', 0), labels)
     const skip = ignored && emit('Equal', [labels, ignored])
-    const safe = skip ? emit('Where', [skip, literal(0, labels!), labels]) : labels
-    const one = literal(1, scores!)
+    const safe = skip ? emit('Where', [skip, literal(0, labels), labels]) : labels
+    const one = literal(1, scores)
     const plain = weights ? emit('Gather', [weights, safe]) : undefined
-    const weight = skip ? emit('Where', [skip, literal(0, scores!), plain ?? one]) : plain
+    const weight = skip ? emit('Where', [skip, literal(0, scores), plain ?? one]) : plain
     let factor = dLoss!
     if (weight !== undefined) factor = emit('Mul', [factor, weight])
     if (reduction === 'mean') {
       const count = batch * positions.reduce((product, size) => product * size, 1)
-      const total = weight === undefined ? literal(count, scores!) : emit('ReduceSum', [weight], { keepdims: 0 })
+      const total = weight === undefined ? literal(count, scores) : emit('ReduceSum', [weight], { keepdims: 0 })
       factor = emit('Div', [factor, total])
     }
     const perLabel = shape(factor).length === 0 ? factor : emit('Unsqueeze', [factor, axis])

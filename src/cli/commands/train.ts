@@ -124,7 +124,7 @@ function settingsFrom(options: Options): TrainingSettings {
   throw new UsageError(
     'training-option',
     z
-      .prettifyError({ issues: [issue] } as z.core.$ZodError)
+      .prettifyError({ issues: [issue] })
       .replace(/^✖ /, '')
       .split('\n')[0],
     {

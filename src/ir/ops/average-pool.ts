@@ -16,7 +16,7 @@ export const averagePool = defineOperator({
   summary: 'Averages the elements of each window.',
   infer: ({ node, inputs: [x] }) => [inferPool(node, x)],
   evaluate: ({ node, inputs: [x] }) => {
-    const shape = inferPool(node, x!)!.shape as number[]
+    const shape = inferPool(node, x)!.shape as number[]
     const windows = poolWindows(node, x!.shape)
     const [spatial, counts] = [x!.shape.slice(2), shape.slice(2)]
     const taps = listTaps(spatial, counts, windows)

@@ -15,7 +15,7 @@ export const convInteger = defineOperator({
   summary: 'Convolves eight-bit codes into 32-bit integers.',
   infer: ({ node, inputs: [x, w] }) => [inferConvolution(node, x, w, 'int32')],
   evaluate: ({ node, inputs: [x, w, xZero, wZero] }) => {
-    const y = inferConvolution(node, x!, w!, 'int32').shape as number[]
+    const y = inferConvolution(node, x, w, 'int32').shape as number[]
     const windows = convolutionWindows(node, x!.shape, w!.shape)
     const shapes = { x: x!.shape, w: w!.shape, y }
     return [fromNumbers('int32', y, convolve(centred(x!, xZero, 1), centred(w!, wZero, 0), shapes, windows))]

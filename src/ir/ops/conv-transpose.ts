@@ -21,7 +21,7 @@ export const convTranspose = defineOperator({
   parameters: [1, 2],
   infer: ({ node, inputs: [x, w] }) => [inferTransposed(node, x, w)],
   evaluate: ({ node, inputs: [x, w, bias] }) => {
-    const y = inferTransposed(node, x!, w!).shape as number[]
+    const y = inferTransposed(node, x, w).shape as number[]
     const { windows } = transposedGeometry(node, x!.shape.slice(2), w!.shape.slice(2))
     const result = convolveBack(toNumbers(x!), toNumbers(w!), { x: y, w: w!.shape, y: x!.shape }, windows)
     if (bias) {

@@ -26,7 +26,7 @@ export const conv = defineOperator({
   parameters: [1, 2],
   infer: ({ node, inputs: [x, w] }) => [inferConvolution(node, x, w, x?.dtype ?? w?.dtype ?? 'float32')],
   evaluate: ({ node, inputs: [x, w, bias] }) => {
-    const y = inferConvolution(node, x!, w!, x!.dtype).shape as number[]
+    const y = inferConvolution(node, x, w, x!.dtype).shape as number[]
     const shapes = { x: x!.shape, w: w!.shape, y }
     const result = convolve(toNumbers(x!), toNumbers(w!), shapes, convolutionWindows(node, x!.shape, w!.shape))
     if (bias) {

@@ -11,7 +11,7 @@ export const globalAveragePool = defineOperator({
   summary: 'Averages each channel over all of its positions.',
   infer: ({ inputs: [x] }) => [inferGlobalPool(x)],
   evaluate: ({ inputs: [x] }) => {
-    const shape = inferGlobalPool(x!)!.shape as number[]
+    const shape = inferGlobalPool(x)!.shape as number[]
     const values = toNumbers(x!)
     const plane = elementCount(x!.shape.slice(2))
     const y = new Float64Array(elementCount(shape))

@@ -11,7 +11,7 @@ export const globalMaxPool = defineOperator({
   summary: 'Keeps the largest element of each channel.',
   infer: ({ inputs: [x] }) => [inferGlobalPool(x)],
   evaluate: ({ inputs: [x] }) => {
-    const shape = inferGlobalPool(x!)!.shape as number[]
+    const shape = inferGlobalPool(x)!.shape as number[]
     const plane = elementCount(x!.shape.slice(2))
     const y = new Float64Array(elementCount(shape)).fill(Number.NEGATIVE_INFINITY)
     toNumbers(x!).forEach((value, i) => {

@@ -20,7 +20,7 @@ export const maxPool = defineOperator({
     return node.outputs.length > 1 ? [y, y && { ...y, dtype: 'int64' }] : [y]
   },
   evaluate: ({ node, inputs: [x] }) => {
-    const shape = inferPool(node, x!)!.shape as number[]
+    const shape = inferPool(node, x)!.shape as number[]
     const values = toNumbers(x!)
     const { maxima, indices } = findMaxima(values, x!.shape, shape, poolWindows(node, x!.shape))
     const y = fromNumbers(x!.dtype, shape, maxima)

@@ -20,7 +20,7 @@ export const qlinearConv = defineOperator({
   ],
   evaluate: ({ node, inputs }) => {
     const [x, xScale, xZero, w, wScale, wZero, yScale, yZero, bias] = inputs
-    const y = inferConvolution(node, x!, w!, yZero!.dtype).shape as number[]
+    const y = inferConvolution(node, x, w, yZero!.dtype).shape as number[]
     const windows = convolutionWindows(node, x!.shape, w!.shape)
     const sums = convolve(centred(x!, xZero, 1), centred(w!, wZero, 0), { x: x!.shape, w: w!.shape, y }, windows)
     if (bias) {

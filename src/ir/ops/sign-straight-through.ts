@@ -23,11 +23,11 @@ export const signStraightThrough = defineOperator({
     ),
   ],
   gradient: ({ inputs: [x], outputGradients: [dy], emit, literal, dtype }) => {
-    const inside = emit('LessOrEqual', [emit('Abs', [x]), literal(1, x!)])
+    const inside = emit('LessOrEqual', [emit('Abs', [x]), literal(1, x)])
     return [emit('Mul', [dy, emit('Cast', [inside], { to: elementType(dtype(x!)) })])]
   },
   body: ({ inputs: [x], emit, literal }) => [
-    emit('Where', [emit('GreaterOrEqual', [x, literal(0, x!)]), literal(1, x!), literal(-1, x!)]),
+    emit('Where', [emit('GreaterOrEqual', [x, literal(0, x)]), literal(1, x), literal(-1, x)]),
   ],
   samples: [
     { name: 'signs and zero', inputs: [float32([-2, -0.5, 0, 0.5, 3])], gradientOf: [] },

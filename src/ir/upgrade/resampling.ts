@@ -51,7 +51,7 @@ function upgradeResize(node: Node, context: UpgradeContext): Node {
 function dropEmptyInputs(node: Node, context: UpgradeContext): Node {
   const inputs = node.inputs.map((input, index) => {
     const shape = context.constant(input)?.shape ?? context.type(input)?.shape
-    const empty = index > 0 && shape?.every((dim) => typeof dim === 'number') && elementCount(shape as number[]) === 0
+    const empty = index > 0 && shape?.every((dim) => typeof dim === 'number') && elementCount(shape) === 0
     return empty ? '' : input
   })
   return { ...node, inputs }

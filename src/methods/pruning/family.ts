@@ -10,6 +10,7 @@ import { trainableParameters } from '../../training/parameters.ts'
 import { chooseLayers, layerChoiceOptions, layerOverrides, optionsOfLayer } from '../layer-choice.ts'
 import { defineMethod, type Context, type Method, type Need } from '../method.ts'
 import { adoptTrained, partialTrainingSettings, retrain, retrainOption, retrains } from '../retraining.ts'
+import { withScaledDropout } from './dropout.ts'
 import { constantsOf, deviation, finiteWeights, isPlainFloat, withInitializers } from '../weights.ts'
 
 /** How the share of removed weights grows over the rounds, with t from 0 to 1. */
@@ -116,7 +117,13 @@ async function prune(model: Model, pruner: WeightPruner<string>, options: Prunin
     const settings = { ...(options.retrain || undefined), ...(round === rounds ? options.finish : undefined) }
     const label = rounds > 1 ? `retrain ${round}/${rounds}` : 'retrain'
     const kept = new Map([...zerosElsewhere(current, chosen), ...masks])
-    const trained = await retrain(withMasks(current, kept), parametersOf(current), settings, context, label)
+    const trained = await retrain(
+      withMasks(withScaledDropout(current, kept), kept),
+      parametersOf(current),
+      settings,
+      context,
+      label,
+    )
     current = withMasksApplied(adoptTrained(current, trained), kept)
   }
   return current
