@@ -210,7 +210,7 @@ async function finishRun(
     model: environment.modelName ?? (model.graph.name || fedInputs(model)[0]?.name || 'model'),
     recipe: { name: recipe.name, ...(recipe.summary === undefined ? {} : { summary: recipe.summary }), seed },
     files,
-    size: measureSize(model, pass.model, pass.pack.length),
+    size: pass.stages.at(-1)!.size,
     ...(accuracy ? { accuracy } : {}),
     ...(latency ? { latency } : {}),
     stages: pass.stages,

@@ -163,6 +163,34 @@ describe('k-means', () => {
     expect(weightsOf(result, 'fc1')).toEqual(toFloat32(wide.graph.initializers.get('fc1.weight')!))
   })
 
+  it('takes no more bits than the error needs', async () => {
+    const before = toFloat32(mlp.model.graph.initializers.get('fc1.weight')!)
+    const size = Math.hypot(...before)
+    let last = 0
+    for (const maxError of [0.5, 0.2, 0.05]) {
+      const result = await share(mlp.model, { bits: 6, maxError, include: ['fc1'] })
+      expect(Math.hypot(...weightsOf(result, 'fc1').map((value, i) => value - before[i]))).toBeLessThanOrEqual(
+        maxError * size,
+      )
+      const entries = result.graph.initializers.get('fc1.weight.codebook')!.shape[0]
+      expect(entries).toBeGreaterThan(last)
+      last = entries
+    }
+    expect(last).toBeLessThanOrEqual(32)
+  })
+
+  it('can take fewer bits where the bytes are', async () => {
+    const values = Float32Array.from({ length: 100_000 }, (_, i) => Math.sin(i))
+    const large = withWeight(
+      withWeight(mlp.model, 'fc1.weight', createTensor('float32', [12_500, 8], values)),
+      'fc1.bias',
+      float32(new Float32Array(12_500)),
+    )
+    const result = await share(large, { bits: 4, layers: { ':large': { bits: 3 } }, retrain: false })
+    expect(result.graph.initializers.get('fc1.weight.codebook')!.shape).toEqual([8])
+    expect(result.graph.initializers.get('fc2.weight.codebook')!.shape[0]).toBeGreaterThan(8)
+  })
+
   it('gives the same twice, and needs no more values than weights differ', async () => {
     await fc.assert(
       fc.asyncProperty(
