@@ -1,3 +1,4 @@
+import { deepCompression } from '../paper.ts'
 import { histogramEntropy } from './accounting.ts'
 import { createByteReader, createByteWriter } from './bytes.ts'
 import { defineCodec } from './codec.ts'
@@ -9,13 +10,7 @@ export const relativeHuffman = defineCodec({
   name: 'relative-huffman',
   id: 4,
   summary: 'Stores non-zero symbols with the distance to the one before, both Huffman-coded, as Deep Compression does.',
-  paper: {
-    title: 'Deep Compression: Compressing Deep Neural Networks with Pruning, Trained Quantization and Huffman Coding',
-    authors: 'Han, Mao, Dally',
-    venue: 'ICLR',
-    year: 2016,
-    arxiv: '1510.00149',
-  },
+  paper: deepCompression,
   encode({ symbols, alphabet }) {
     // Estimated: the gaps' entropy with two bits for each table entry, and the fillers as one more code.
     const gapBits = bestGapBits(symbols, (_width, entries, fillers, counts) => {

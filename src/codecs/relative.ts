@@ -1,4 +1,5 @@
 import { DataError } from '../errors.ts'
+import { deepCompression } from '../paper.ts'
 import { bitsFor, checkBitEnd, createBitWriter } from './bit-io.ts'
 import { createByteReader, createByteWriter } from './bytes.ts'
 import { symbolArray, defineCodec, type Symbols } from './codec.ts'
@@ -99,13 +100,7 @@ export const relative = defineCodec({
   name: 'relative',
   id: 3,
   summary: 'Stores non-zero symbols with the distance to the one before, both in fixed bits, as Deep Compression does.',
-  paper: {
-    title: 'Deep Compression: Compressing Deep Neural Networks with Pruning, Trained Quantization and Huffman Coding',
-    authors: 'Han, Mao, Dally',
-    venue: 'ICLR',
-    year: 2016,
-    arxiv: '1510.00149',
-  },
+  paper: deepCompression,
   encode({ symbols, alphabet }) {
     const codeBits = bitsFor(alphabet)
     const gapBits = bestGapBits(symbols, (width, entries) => entries * (width + codeBits))

@@ -2,21 +2,13 @@
 import { openData } from '../datasets/open.ts'
 import { writePack } from '../formats/pack/write.ts'
 import type { Model } from '../ir/model.ts'
-import type { Paper } from '../paper.ts'
+import { deepCompression } from '../paper.ts'
 import { parseRecipe } from '../pipelines/recipe.ts'
 import { runRecipe } from '../pipelines/run.ts'
 import { evaluate } from '../training/evaluate.ts'
 import { trainingSettings, type TrainingSettings } from '../training/settings.ts'
 import { train } from '../training/train.ts'
 import { definePaperRow, type Figure, type PaperRow, type RowStore } from './row.ts'
-
-export const deepCompressionPaper: Paper = {
-  title: 'Deep Compression: Compressing Deep Neural Networks with Pruning, Trained Quantization and Huffman Coding',
-  authors: 'Han, Mao, Dally',
-  venue: 'ICLR',
-  year: 2016,
-  arxiv: '1510.00149',
-}
 
 export interface Ladder {
   readonly name: string
@@ -73,7 +65,7 @@ export function defineLadder(ladder: Ladder): PaperRow {
     network: ladder.network,
     data: 'MNIST, 55,000 images to train, 5,000 for choices, 10,000 to test',
     method: 'magnitude, k-means, huffman',
-    paper: deepCompressionPaper,
+    paper: deepCompression,
     needs: ['mnist'],
     figures,
     seeds: [1, 2, 3],

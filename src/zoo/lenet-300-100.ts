@@ -1,4 +1,5 @@
 import type { Model } from '../ir/model.ts'
+import { gradientBasedLearning } from '../paper.ts'
 import { buildNetwork } from './layers.ts'
 import { defineNetwork, type NetworkOptions } from './network.ts'
 
@@ -14,13 +15,7 @@ export function lenet300100({ seed, classes = 10 }: NetworkOptions): Model {
 export const lenet300100Network = defineNetwork({
   name: 'lenet-300-100',
   summary: 'A multilayer perceptron with 300 and 100 hidden units for grey images of 28x28.',
-  paper: {
-    title: 'Gradient-Based Learning Applied to Document Recognition',
-    authors: 'LeCun, Bottou, Bengio, Haffner',
-    venue: 'Proceedings of the IEEE',
-    year: 1998,
-    doi: '10.1109/5.726791',
-  },
+  paper: gradientBasedLearning,
   inputShape: [1, 28, 28],
   classes: 10,
   build: lenet300100,

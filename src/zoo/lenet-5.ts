@@ -1,4 +1,5 @@
 import type { Model } from '../ir/model.ts'
+import { gradientBasedLearning } from '../paper.ts'
 import { buildNetwork } from './layers.ts'
 import { defineNetwork, type NetworkOptions } from './network.ts'
 
@@ -19,13 +20,7 @@ export function lenet5({ seed, classes = 10 }: NetworkOptions): Model {
 export const lenet5Network = defineNetwork({
   name: 'lenet-5',
   summary: "Caffe's LeNet for grey images of 28x28: two convolutions of 20 and 50 filters and 500 hidden units.",
-  paper: {
-    title: 'Gradient-Based Learning Applied to Document Recognition',
-    authors: 'LeCun, Bottou, Bengio, Haffner',
-    venue: 'Proceedings of the IEEE',
-    year: 1998,
-    doi: '10.1109/5.726791',
-  },
+  paper: gradientBasedLearning,
   inputShape: [1, 28, 28],
   classes: 10,
   build: lenet5,

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { CODING_KEY } from '../../formats/pack/write.ts'
+import { deepCompression } from '../../paper.ts'
 import { defineMethod } from '../method.ts'
 
 /**
@@ -10,13 +11,7 @@ export const huffman = defineMethod({
   name: 'huffman',
   family: 'coding',
   summary: 'Writes codes and gaps of the pack with Huffman codes, one table for each stream.',
-  paper: {
-    title: 'Deep Compression: Compressing Deep Neural Networks with Pruning, Trained Quantization and Huffman Coding',
-    authors: 'Han, Mao, Dally',
-    venue: 'ICLR',
-    year: 2016,
-    arxiv: '1510.00149',
-  },
+  paper: deepCompression,
   needs: [],
   options: z.strictObject({}),
   apply: async (model) => ({ ...model, metadata: new Map(model.metadata).set(CODING_KEY, 'huffman') }),

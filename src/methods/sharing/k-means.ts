@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { deepCompression } from '../../paper.ts'
 import { clusterNumbers, initializations } from './cluster.ts'
 import { defineWeightSharer } from './family.ts'
 
@@ -9,13 +10,7 @@ import { defineWeightSharer } from './family.ts'
 export const kMeans = defineWeightSharer({
   name: 'k-means',
   summary: 'Lets the weights of a layer share a few values found by k-means, and trains the shared values.',
-  paper: {
-    title: 'Deep Compression: Compressing Deep Neural Networks with Pruning, Trained Quantization and Huffman Coding',
-    authors: 'Han, Mao, Dally',
-    venue: 'ICLR',
-    year: 2016,
-    arxiv: '1510.00149',
-  },
+  paper: deepCompression,
   options: {
     initialization: z.enum(initializations).default('linear').describe('where the centroids start (section 3.2)'),
   },

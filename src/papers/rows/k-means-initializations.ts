@@ -1,11 +1,12 @@
 import { openData } from '../../datasets/open.ts'
 import type { Context } from '../../methods/method.ts'
 import { methods } from '../../methods/index.ts'
+import { deepCompression } from '../../paper.ts'
 import { evaluate } from '../../training/evaluate.ts'
 import { trainingSettings } from '../../training/settings.ts'
 import { train } from '../../training/train.ts'
 import { lenet300100 } from '../../zoo/lenet-300-100.ts'
-import { checkpointIn, deepCompressionPaper } from '../ladder.ts'
+import { checkpointIn } from '../ladder.ts'
 import { definePaperRow, type Figure } from '../row.ts'
 
 const initializations = ['random', 'density', 'linear'] as const
@@ -21,7 +22,7 @@ export const kMeansInitializations = definePaperRow({
   network: 'LeNet-300-100, pruned to 8, 9 and 26 % of its weights',
   data: 'MNIST, 55,000 images to train, 10,000 to test',
   method: 'k-means',
-  paper: deepCompressionPaper,
+  paper: deepCompression,
   needs: ['mnist'],
   figures: [
     { name: 'error of the pruned network', unit: '%' },

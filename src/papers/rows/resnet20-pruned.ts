@@ -1,11 +1,11 @@
 import { readFile } from 'node:fs/promises'
 import { openData } from '../../datasets/open.ts'
 import { readModel } from '../../formats/onnx/read.ts'
+import { deepCompression } from '../../paper.ts'
 import { parameterBytes } from '../../pipelines/measure.ts'
 import { parseRecipe } from '../../pipelines/recipe.ts'
 import { runRecipe } from '../../pipelines/run.ts'
 import { evaluate } from '../../training/evaluate.ts'
-import { deepCompressionPaper } from '../ladder.ts'
 import { definePaperRow } from '../row.ts'
 
 const file = 'models/resnet20_cifar10_akamaster.onnx'
@@ -33,7 +33,7 @@ export const resnet20Pruned = definePaperRow({
   network: 'ResNet-20 for CIFAR-10, pretrained by akamaster',
   data: 'CIFAR-10, batches 1 to 4 less 4,000 images for choices; the first 1,000 test images',
   method: 'magnitude, k-means',
-  paper: deepCompressionPaper,
+  paper: deepCompression,
   needs: [file, 'cifar10'],
   figures: [
     { name: 'accuracy before', unit: '%', digits: 1 },
