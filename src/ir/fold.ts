@@ -1,8 +1,7 @@
 /** Computes once what depends on constants only. */
-import { ModelError, UnsupportedError } from '../errors.ts'
 import { elementCount, type Tensor } from '../tensor/tensor.ts'
 import { createDraft } from './draft.ts'
-import { constantNode, inferShapes, isRandom } from './infer.ts'
+import { constantNode, inferShapes, isRandom, type TypeTable } from './infer.ts'
 import { operatorKey, subgraphs, type Model, type Node } from './model.ts'
 import { operators } from './ops/index.ts'
 
@@ -25,7 +24,7 @@ export function foldConstants(model: Model, options: FoldOptions = {}): Model {
   const kept: Node[] = []
   const outputs = new Set(model.graph.outputs.map((info) => info.name))
   for (const node of draft.nodes) {
-    const results = outputs.has(node.outputs[0]) ? undefined : evaluateNode(node, constants, fed, options)
+    const results = outputs.has(node.outputs[0]) ? undefined : evaluateNode(node, constants, fed, types, options)
     const shape = results ?? shapeResult(node, types.constant(node.outputs[0]), outputs)
     if (!shape) {
       kept.push(node)
@@ -56,6 +55,7 @@ function evaluateNode(
   node: Node,
   constants: ReadonlyMap<string, Tensor>,
   fed: ReadonlySet<string>,
+  types: TypeTable,
   options: FoldOptions,
 ): readonly Tensor[] | undefined {
   const constant = constantNode(node)
@@ -65,13 +65,18 @@ function evaluateNode(
   const inputs = node.inputs.map((name) => (fed.has(name) ? undefined : constants.get(name)))
   if (inputs.some((tensor, index) => !tensor && node.inputs[index] !== '')) return undefined
   if (!options.all && isCompressedForm(node, inputs)) return undefined
+  const largest = Math.max(options.largest ?? 2 ** 24, ...inputs.map((tensor) => elementCount(tensor?.shape ?? [])))
+  const fits = (name: string) => {
+    const shape = name === '' ? [] : types.get(name)?.shape
+    return shape?.every((dim) => typeof dim === 'number') && elementCount(shape as number[]) <= largest
+  }
+  if (!node.outputs.every(fits)) return undefined
   try {
     const results = record.evaluate({ node, inputs })
-    const largest = Math.max(options.largest ?? 2 ** 24, ...inputs.map((tensor) => elementCount(tensor?.shape ?? [])))
-    return results.every((tensor) => elementCount(tensor.shape) <= largest) ? results : undefined
-  } catch (error) {
-    if (error instanceof ModelError || error instanceof UnsupportedError) return undefined
-    throw error
+    return node.outputs.every((name, index) => name === '' || results[index]) ? results : undefined
+  } catch {
+    // What the reference cannot compute stays for the engine, which says why if it cannot either.
+    return undefined
   }
 }
 
