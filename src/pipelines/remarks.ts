@@ -54,7 +54,7 @@ export function remarksOn(report: Omit<RunReport, 'remarks'>): string[] {
     )
     const lost = accuracy.before.correct - accuracy.after.correct
     remarks.push(
-      `${lost} of ${accuracy.before.count} more examples are wrong. ${
+      `${lost} more of the ${accuracy.before.count} examples are wrong. ${
         worst?.outputError === undefined
           ? ''
           : `The outputs differ most after ${worst.name} (${percent(worst.outputError)}): be milder there first.`

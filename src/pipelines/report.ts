@@ -30,7 +30,7 @@ export function formatReport(report: RunReport): string {
             <p class="eyebrow">Espalier report</p>
             <h1>${report.model}</h1>
             <p>
-              ${report.recipe.name}${report.recipe.summary ? `: ${report.recipe.summary}` : ''} Seed
+              ${report.recipe.name}${report.recipe.summary ? `: ${report.recipe.summary}` : '.'} Seed
               ${report.recipe.seed}.
             </p>
           </header>
