@@ -3,6 +3,7 @@
  * lists one after the other, and a CRC-32 of all that. Everything is little endian. A checkpoint is private to the
  * version of Espalier that wrote it.
  */
+import { crc32 } from '../codecs/crc32.ts'
 import { DataError } from '../errors.ts'
 import { bytesOf, createTensor, elementCount, type Tensor } from '../tensor/tensor.ts'
 import { dtypes, type DataOf, type DType } from '../tensor/dtype.ts'
@@ -142,18 +143,4 @@ function parseHeader(text: string): Header | undefined {
   } catch {
     return undefined
   }
-}
-
-let crcTable: Uint32Array | undefined
-
-/** CRC-32 as in zip and PNG: polynomial 0xedb88320, reflected. */
-export function crc32(bytes: Uint8Array, start = 0): number {
-  crcTable ??= Uint32Array.from({ length: 256 }, (_, value) => {
-    let rest = value
-    for (let bit = 0; bit < 8; bit++) rest = rest & 1 ? (rest >>> 1) ^ 0xedb88320 : rest >>> 1
-    return rest
-  })
-  let crc = ~start
-  for (let i = 0; i < bytes.length; i++) crc = crcTable[(crc ^ bytes[i]) & 255] ^ (crc >>> 8)
-  return ~crc >>> 0
 }

@@ -1,6 +1,7 @@
 /** Nodes, attributes and declared values: from the schema's messages to the IR. */
 import { toBinary } from '@bufbuild/protobuf'
 import { DataError } from '../../errors.ts'
+import { fromElementType } from '../../ir/element-type.ts'
 import type { Attribute, Dim, Node, ValueInfo } from '../../ir/model.ts'
 import type { AttributeExtras, ValueExtras } from './extras.ts'
 import { leftover } from './extras.ts'
@@ -17,7 +18,7 @@ import {
   type ValueInfoProto,
 } from './onnx_pb.ts'
 import { readGraph, safeNumber, standardDomain, type ReadContext } from './read.ts'
-import { dtypeOf, readTensor, utf8, type ReadTensor } from './tensors.ts'
+import { readTensor, utf8, type ReadTensor } from './tensors.ts'
 
 const nodeFields = new Set(['input', 'output', 'name', 'opType', 'domain', 'attribute', 'docString'])
 const valueFields = new Set(['name', 'type', 'docString'])
@@ -155,7 +156,7 @@ export function readValueInfo(proto: ValueInfoProto): ValueInfo {
   const fields = leftover(ValueInfoProtoSchema, proto, valueFields)
   const declared = proto.type
   const tensor = declared?.value.case === 'tensorType' ? declared.value.value : undefined
-  const dtype = tensor ? dtypeOf(tensor.elemType) : undefined
+  const dtype = tensor ? fromElementType(tensor.elemType) : undefined
   const shape = tensor?.shape?.dim.map((dim): Dim => {
     if (dim.value.case === 'dimValue') return dim.value.value < 0n ? null : Number(dim.value.value)
     return dim.value.case === 'dimParam' && dim.value.value !== '' ? dim.value.value : null

@@ -1,5 +1,6 @@
 /** TensorProto to Tensor and back, for all element types and all ways in which ONNX stores them. */
 import { DataError, UnsupportedError } from '../../errors.ts'
+import { elementType, fromElementType } from '../../ir/element-type.ts'
 import { dtypes, storageLength, type DataOf, type DType, type NumericData } from '../../tensor/dtype.ts'
 import { bytesOf, createTensor, elementCount, type Tensor } from '../../tensor/tensor.ts'
 import {
@@ -12,44 +13,6 @@ import {
   scanFields,
   varint,
 } from './wire.ts'
-
-/** The numbers of TensorProto.DataType. */
-const typeNumbers: { readonly [T in DType]: number } = {
-  float32: 1,
-  uint8: 2,
-  int8: 3,
-  uint16: 4,
-  int16: 5,
-  int32: 6,
-  int64: 7,
-  string: 8,
-  bool: 9,
-  float16: 10,
-  float64: 11,
-  uint32: 12,
-  uint64: 13,
-  complex64: 14,
-  complex128: 15,
-  bfloat16: 16,
-  float8e4m3fn: 17,
-  float8e4m3fnuz: 18,
-  float8e5m2: 19,
-  float8e5m2fnuz: 20,
-  uint4: 21,
-  int4: 22,
-  float4e2m1: 23,
-}
-
-const typeNames = new Map<number, DType>(Object.entries(typeNumbers).map(([name, number]) => [number, name as DType]))
-
-/** The element type of a TensorProto.DataType number; undefined for one that is not represented here. */
-export function dtypeOf(number: number): DType | undefined {
-  return typeNames.get(number)
-}
-
-export function dtypeNumber(dtype: DType): number {
-  return typeNumbers[dtype]
-}
 
 /**
  * Hands out bytes that lie outside the model file: `length` bytes (all that follow, when undefined) from `offset` of the
@@ -120,7 +83,7 @@ export function readTensor(
   })
   const name = decoder.decode(values.get(fieldNumbers.name)?.at(-1) ?? new Uint8Array())
   const where = name === '' ? place : `${place}, tensor '${name}'`
-  const dtype = typeNames.get(typeNumber)
+  const dtype = fromElementType(typeNumber)
   if (!dtype)
     throw new UnsupportedError('tensor-type', `element type ${typeNumber} of ONNX is not supported`, { place: where })
   const shape = readShape(values.get(fieldNumbers.dims) ?? [], where)
@@ -302,7 +265,7 @@ export function tensorChunks(
 ): Uint8Array[] {
   const chunks: Uint8Array[] = []
   if (tensor.shape.length > 0) chunks.push(...delimitedDims(tensor.shape))
-  chunks.push(varint(fieldNumbers.type * 8), varint(typeNumbers[tensor.dtype]))
+  chunks.push(varint(fieldNumbers.type * 8), varint(elementType(tensor.dtype)))
   if (name !== '') chunks.push(...delimited(fieldNumbers.name, [encoder.encode(name)]))
   if (tensor.dtype === 'string') {
     const data = tensor.data as readonly string[]

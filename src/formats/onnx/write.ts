@@ -1,12 +1,13 @@
 /** A Model to ONNX bytes. The same model always gives the same bytes. */
 import { create, fromBinary, toBinary, type Message } from '@bufbuild/protobuf'
 import { UnsupportedError } from '../../errors.ts'
+import { elementType } from '../../ir/element-type.ts'
 import { ESPALIER_DOMAIN, type Attribute, type Graph, type LocalFunction, type Model } from '../../ir/model.ts'
 import type { Node, ValueInfo } from '../../ir/model.ts'
 import { byteLength, bytesOf, type Tensor } from '../../tensor/tensor.ts'
 import { restore, type AttributeExtras, type GraphExtras, type ValueExtras } from './extras.ts'
 import * as pb from './onnx_pb.ts'
-import { dtypeNumber, tensorChunks, type ExternalPlace, type TensorExtras } from './tensors.ts'
+import { tensorChunks, type ExternalPlace, type TensorExtras } from './tensors.ts'
 import { concatenate, delimited, totalLength } from './wire.ts'
 
 export interface ExternalOptions {
@@ -229,7 +230,7 @@ function typeMessage(type: NonNullable<ValueInfo['type']>, declared: pb.TypeProt
     if (kept?.$unknown) message.$unknown = kept.$unknown
     return message
   })
-  const tensor = create(pb.TypeProto_TensorSchema, { elemType: dtypeNumber(type.dtype) })
+  const tensor = create(pb.TypeProto_TensorSchema, { elemType: elementType(type.dtype) })
   if (shape) tensor.shape = unknownFrom(create(pb.TensorShapeProtoSchema, { dim: shape }), before?.shape)
   const message = create(pb.TypeProtoSchema, {
     value: { case: 'tensorType', value: unknownFrom(tensor, before) },

@@ -4,10 +4,11 @@ import { describe, expect, test } from 'vitest'
 import { DataError, ModelError, UnsupportedError } from '../../../../src/errors.ts'
 import * as pb from '../../../../src/formats/onnx/onnx_pb.ts'
 import { readModel } from '../../../../src/formats/onnx/read.ts'
-import { dtypeNumber, readTensor, tensorChunks } from '../../../../src/formats/onnx/tensors.ts'
+import { readTensor, tensorChunks } from '../../../../src/formats/onnx/tensors.ts'
 import { concatenate } from '../../../../src/formats/onnx/wire.ts'
 import { writeModel } from '../../../../src/formats/onnx/write.ts'
 import { createDraft } from '../../../../src/ir/draft.ts'
+import { elementType } from '../../../../src/ir/element-type.ts'
 import type { Model } from '../../../../src/ir/model.ts'
 import { dtypes, storageLength, type DType, type NumericData } from '../../../../src/tensor/dtype.ts'
 import { createTensor, elementCount, float32, identical, type Tensor } from '../../../../src/tensor/tensor.ts'
@@ -77,7 +78,7 @@ describe('tensors', () => {
   ]
   for (const [dtype, fields, values] of stored)
     test(`${dtype} is read from its own field`, () => {
-      const proto = create(pb.TensorProtoSchema, { dims: [2n], dataType: dtypeNumber(dtype), name: 't' })
+      const proto = create(pb.TensorProtoSchema, { dims: [2n], dataType: elementType(dtype), name: 't' })
       Object.assign(proto, fields)
       const { tensor } = readTensor(toBinary(pb.TensorProtoSchema, proto), 'test')
       expect([...(tensor.data as unknown as number[])]).toEqual(values)
