@@ -1,6 +1,7 @@
 import { ModelError } from '../errors.ts'
 import { createDraft } from '../ir/draft.ts'
-import { capturedValues, renameNodes } from '../ir/inline.ts'
+import { outerValues } from '../ir/graph.ts'
+import { renameNodes } from '../ir/inline.ts'
 import { CANONICAL_OPSET, subgraphs, type Graph, type Model, type Node } from '../ir/model.ts'
 import { inferShapes } from '../ir/shapes.ts'
 import { createEmitter, type Emitter } from './emitter.ts'
@@ -18,7 +19,9 @@ export function branchGradients(
   active: ReadonlySet<string>,
   emitter: Emitter,
 ): [string, string][] {
-  const captured = [...new Set(subgraphs(node).flatMap(capturedValues))].filter((value) => active.has(value))
+  const captured = [...new Set(subgraphs(node).flatMap((graph) => [...outerValues(graph)]))].filter((value) =>
+    active.has(value),
+  )
   if (captured.length === 0) return []
   const branch = (name: string): Graph => {
     const attribute = node.attributes[name]
@@ -57,7 +60,7 @@ function differentiateBranch(
   }
   // As a model of its own, in which what the branch captures is an input, it can be inferred and extended.
   const given = outputGradients.filter((gradient) => gradient !== undefined)
-  const reads = new Set([...capturedValues(graph), ...captured, ...given])
+  const reads = new Set([...outerValues(graph), ...captured, ...given])
   const inputs = [...reads].map((name) => ({ name, type: outer.type(name) }))
   const model: Model = {
     irVersion: 10,

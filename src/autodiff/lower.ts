@@ -5,7 +5,8 @@
  */
 import { UnsupportedError } from '../errors.ts'
 import { createDraft } from '../ir/draft.ts'
-import { capturedValues, mapSubgraphs, renameCaptured } from '../ir/inline.ts'
+import { mapSubgraphs, outerValues } from '../ir/graph.ts'
+import { renameCaptured } from '../ir/inline.ts'
 import {
   ESPALIER_DOMAIN,
   operatorKey,
@@ -136,7 +137,7 @@ export function chooseFormulation(context: LowerContext): Formulation | undefine
 
 /** A sub-graph becomes a model of its own for the time of the rewriting; what it captures are inputs with a type. */
 function rewriteInner(outer: Model, graph: Graph, target: Target, chosen: Choice, emitter: Emitter): Graph {
-  const captured = capturedValues(graph).map((name) => ({ name, type: emitter.type(name) }))
+  const captured = [...outerValues(graph)].map((name) => ({ name, type: emitter.type(name) }))
   const model: Model = { ...outer, functions: [], graph: { ...graph, inputs: [...graph.inputs, ...captured] } }
   return { ...rewrite(model, target, chosen, { outerNames: emitter.fresh }).graph, inputs: graph.inputs }
 }

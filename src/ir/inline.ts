@@ -1,4 +1,5 @@
 import { ModelError } from '../errors.ts'
+import { mapSubgraphs, outerValues } from './graph.ts'
 import {
   operatorKey,
   subgraphs,
@@ -121,33 +122,10 @@ function rename(scope: Map<string, string>, name: string, fresh: (hint: string) 
   return result
 }
 
-/** The node with each of its sub-graphs replaced. */
-export function mapSubgraphs(node: Node, change: (graph: Graph) => Graph): Node {
-  if (subgraphs(node).length === 0) return node
-  const entries = Object.entries(node.attributes).map(([name, attribute]): [string, Attribute] => {
-    if (attribute.kind === 'graph') return [name, { kind: 'graph', value: change(attribute.value) }]
-    if (attribute.kind === 'graphs') return [name, { kind: 'graphs', value: attribute.value.map(change) }]
-    return [name, attribute]
-  })
-  return { ...node, attributes: Object.fromEntries(entries) }
-}
-
-/** The values that a node reads, those that its sub-graphs capture included. */
+/** The names that a node reads, each as often as it does, those that its sub-graphs take from outside included. */
 export function readsOf(node: Node): readonly string[] {
   const inner = subgraphs(node)
-  return inner.length === 0 ? node.inputs : [...node.inputs, ...inner.flatMap(capturedValues)]
-}
-
-/** The values of outer scopes that a sub-graph reads. */
-export function capturedValues(graph: Graph): string[] {
-  const made = new Set([
-    '',
-    ...graph.inputs.map(({ name }) => name),
-    ...graph.initializers.keys(),
-    ...graph.nodes.flatMap(({ outputs }) => outputs),
-  ])
-  const read = new Set([...graph.nodes.flatMap(readsOf), ...graph.outputs.map(({ name }) => name)])
-  return [...read].filter((name) => !made.has(name))
+  return inner.length === 0 ? node.inputs : [...node.inputs, ...inner.flatMap((graph) => [...outerValues(graph)])]
 }
 
 /** A sub-graph that reads other values of the outer scope in the place of those in `renamed`. */

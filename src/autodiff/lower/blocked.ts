@@ -9,7 +9,8 @@
  * one element, which can add a bias, another activation and a Relu in one pass over memory.
  */
 import { createDraft } from '../../ir/draft.ts'
-import { capturedValues, readsOf, renameCaptured, mapSubgraphs } from '../../ir/inline.ts'
+import { mapSubgraphs, outerValues } from '../../ir/graph.ts'
+import { readsOf, renameCaptured } from '../../ir/inline.ts'
 import { operatorKey, type Model, type Node, type TensorType } from '../../ir/model.ts'
 import { inferShapes } from '../../ir/shapes.ts'
 import { createEmitter } from '../emitter.ts'
@@ -63,7 +64,7 @@ export function blockLayout(model: Model, target: Target): BlockedModel {
 
 function withPlainInputs(node: Node, blocks: Blocks): Node {
   const inner = mapSubgraphs(node, (graph) =>
-    renameCaptured(graph, new Map(capturedValues(graph).map((name) => [name, blocks.plain(name)]))),
+    renameCaptured(graph, new Map([...outerValues(graph)].map((name) => [name, blocks.plain(name)]))),
   )
   return { ...inner, inputs: node.inputs.map((name) => (name === '' ? '' : blocks.plain(name))) }
 }

@@ -1,4 +1,5 @@
-import { mapSubgraphs, renameCaptured } from '../../ir/inline.ts'
+import { mapSubgraphs } from '../../ir/graph.ts'
+import { renameCaptured } from '../../ir/inline.ts'
 import { operatorKey, type Graph, type Model, type Node } from '../../ir/model.ts'
 
 /**

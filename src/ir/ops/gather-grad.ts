@@ -53,7 +53,7 @@ function dataShape(node: Node): number[] {
 
 /**
  * Scatters with addition along axis 0, to whose front another axis is brought first. A codebook, which has one axis,
- * takes ScatterElements: it reads the indices as they are (0.7 ms for 235,200 weights; a product with one-hot rows 5).
+ * takes ScatterElements: it reads the indices as they are (0.7 ms for 235,200 weights).
  */
 function scatterRows({ node, inputs: [dy, indices], shape, emit, literal }: EmitContext): string {
   const target = dataShape(node)
