@@ -68,7 +68,7 @@ function evaluateNode(
   const largest = Math.max(options.largest ?? 2 ** 24, ...inputs.map((tensor) => elementCount(tensor?.shape ?? [])))
   const fits = (name: string) => {
     const shape = name === '' ? [] : types.get(name)?.shape
-    return shape?.every((dim) => typeof dim === 'number') && elementCount(shape as number[]) <= largest
+    return shape?.every((dim) => typeof dim === 'number') && elementCount(shape) <= largest
   }
   if (!node.outputs.every(fits)) return undefined
   try {
