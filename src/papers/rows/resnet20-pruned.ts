@@ -16,7 +16,7 @@ training: { optimizer: sgd, momentum: 0.9, nesterov: true, learningRate: 0.02, s
 steps:
   - method: magnitude
     scope: global
-    sparsity: 0.7
+    sparsity: 0.6
     rounds: 3
     schedule: cubic
     retrain: { epochs: 1 }
