@@ -1,7 +1,6 @@
-import type { BinaryCoder } from './binary-coder.ts'
-import { ReadingCoder, WritingCoder } from './binary-coder.ts'
+import { codedBy, type BinaryCoder } from './binary-coder.ts'
 import { bitsFor } from './bit-io.ts'
-import { defineCodec, symbolArray, type Symbols } from './codec.ts'
+import { defineCodec, type Symbols } from './codec.ts'
 import { neighbourhood } from './neighbours.ts'
 
 /**
@@ -15,18 +14,7 @@ export const adaptive = defineCodec({
   name: 'adaptive',
   id: 5,
   summary: 'Codes symbols by adaptive binary probabilities that know whether the neighbours in the tensor are zero.',
-  encode({ symbols, alphabet, shape }) {
-    const coder = new WritingCoder()
-    runModel(coder, symbols, alphabet, shape)
-    return coder.finish()
-  },
-  decode(bytes, count, alphabet, shape) {
-    const coder = new ReadingCoder(bytes, alphabet < 2 ? 0 : count)
-    const symbols = symbolArray(alphabet, count)
-    runModel(coder, symbols, alphabet, shape)
-    coder.end()
-    return symbols
-  },
+  ...codedBy(runModel),
 })
 
 /** The least probability of a decision, in 65,536ths. */

@@ -1,4 +1,5 @@
 import { DataError } from '../errors.ts'
+import { symbolArray, type Codec, type Symbols } from './codec.ts'
 import { RangeDecoder, RangeEncoder } from './range-coder.ts'
 
 /**
@@ -49,5 +50,28 @@ export class ReadingCoder implements BinaryCoder {
 
   end(): void {
     this.decoder.end()
+  }
+}
+
+/**
+ * Both directions of a codec from a model of symbols that is written once: `run` codes every symbol of `symbols`, which
+ * it fills when the coder is `decoding`. It must make no decision where the alphabet has a single symbol.
+ */
+export function codedBy(
+  run: (coder: BinaryCoder, symbols: Symbols, alphabet: number, shape?: readonly number[]) => void,
+): Pick<Codec, 'encode' | 'decode'> {
+  return {
+    encode({ symbols, alphabet, shape }) {
+      const coder = new WritingCoder()
+      run(coder, symbols, alphabet, shape)
+      return coder.finish()
+    },
+    decode(bytes, count, alphabet, shape) {
+      const coder = new ReadingCoder(bytes, alphabet < 2 ? 0 : count)
+      const symbols = symbolArray(alphabet, count)
+      run(coder, symbols, alphabet, shape)
+      coder.end()
+      return symbols
+    },
   }
 }

@@ -1,7 +1,6 @@
-import type { BinaryCoder } from './binary-coder.ts'
-import { ReadingCoder, WritingCoder } from './binary-coder.ts'
+import { codedBy, type BinaryCoder } from './binary-coder.ts'
 import { bitsFor } from './bit-io.ts'
-import { defineCodec, symbolArray, type Symbols } from './codec.ts'
+import { defineCodec, type Symbols } from './codec.ts'
 import { ContextMixer, hashContext } from './context-mixer.ts'
 import { neighbourhood } from './neighbours.ts'
 
@@ -15,18 +14,7 @@ export const mixing = defineCodec({
   id: 6,
   summary:
     'Codes symbols by binary probabilities mixed from rows, columns, kernel places and neighbours of the tensor.',
-  encode({ symbols, alphabet, shape }) {
-    const coder = new WritingCoder()
-    runModel(coder, symbols, alphabet, shape)
-    return coder.finish()
-  },
-  decode(bytes, count, alphabet, shape) {
-    const coder = new ReadingCoder(bytes, alphabet < 2 ? 0 : count)
-    const symbols = symbolArray(alphabet, count)
-    runModel(coder, symbols, alphabet, shape)
-    coder.end()
-    return symbols
-  },
+  ...codedBy(runModel),
 })
 
 const INPUTS = 8

@@ -1,4 +1,5 @@
 /** The ladder of Deep Compression on MNIST: what the rows of LeNet-300-100 and LeNet-5 have in common. */
+import type { DataSplits } from '../datasets/dataset.ts'
 import { openData } from '../datasets/open.ts'
 import { writePack } from '../formats/pack/write.ts'
 import type { Model } from '../ir/model.ts'
@@ -8,7 +9,7 @@ import { runRecipe } from '../pipelines/run.ts'
 import { evaluate } from '../training/evaluate.ts'
 import { trainingSettings, type TrainingSettings } from '../training/settings.ts'
 import { train } from '../training/train.ts'
-import { definePaperRow, type Figure, type PaperRow, type RowStore } from './row.ts'
+import { definePaperRow, type Figure, type PaperRow, type RowEnvironment } from './row.ts'
 
 export interface Ladder {
   readonly name: string
@@ -72,18 +73,9 @@ export function defineLadder(ladder: Ladder): PaperRow {
     minutes: ladder.minutes,
     difference:
       'The paper counts the weights that are left in its first rung and trains with SGD at fixed rates; we count bytes of real files, graph and codebooks included, prune gradually and retrain with Adam under a cosine schedule.',
-    async run({ seed, engine, path, store, progress, signal }) {
-      const data = await openData(`mnist:${path('mnist')}`, { seed })
-      const { model: dense } = await train(ladder.build({ seed }), {
-        data: data.train,
-        settings: trainingSettings.parse(ladder.dense),
-        engine,
-        seed,
-        signal,
-        progress,
-        task: 'dense',
-        checkpoint: { store: checkpointIn(store, 'dense') },
-      })
+    async run(environment) {
+      const { seed, engine, store, progress, signal } = environment
+      const { data, dense } = await trainOnMnist(ladder.build({ seed }), ladder.dense, environment)
       const { model, report } = await runRecipe(dense, parseRecipe(ladder.recipe, { file: ladder.name }), {
         engine,
         data,
@@ -117,7 +109,22 @@ function uncoded(model: Model): Model {
   return { ...model, metadata }
 }
 
-/** One named checkpoint of a row's store. */
-export function checkpointIn(store: RowStore, name: string) {
-  return { read: () => store.read(name), write: (bytes: Uint8Array) => store.write(name, bytes) }
+/** Trains the dense network that a row starts from, with its checkpoint in the row's store. */
+export async function trainOnMnist(
+  model: Model,
+  settings: Partial<TrainingSettings>,
+  { seed, engine, path, store, progress, signal }: RowEnvironment,
+): Promise<{ readonly data: DataSplits; readonly dense: Model }> {
+  const data = await openData(`mnist:${path('mnist')}`, { seed })
+  const { model: dense } = await train(model, {
+    data: data.train,
+    settings: trainingSettings.parse(settings),
+    engine,
+    seed,
+    signal,
+    progress,
+    task: 'dense',
+    checkpoint: { store: { read: () => store.read('dense'), write: (bytes) => store.write('dense', bytes) } },
+  })
+  return { data, dense }
 }

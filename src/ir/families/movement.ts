@@ -2,6 +2,7 @@
 import { allocateElements, elementsOf, fromElements } from '../../tensor/elements.ts'
 import { rowMajorStrides, walk } from '../../tensor/shape.ts'
 import { elementCount, type Tensor } from '../../tensor/tensor.ts'
+import type { ChannelTie, CostContext } from '../operator.ts'
 
 /** Source indices along one axis for each target index; -1 takes the fill value, undefined all indices in order. */
 export type AxisTable = ArrayLike<number> | undefined
@@ -67,4 +68,16 @@ export function concatenate(tensors: readonly Tensor[], axis: number): Tensor {
 /** The integers from `start` towards `end`, which is left out. */
 export function range(start: number, end: number, step = 1): number[] {
   return Array.from({ length: Math.max(0, Math.ceil((end - start) / step)) }, (_, i) => start + i * step)
+}
+
+/** Ties each axis of the input to the same one of the output where the operator leaves its size alone. */
+export function unchangedAxes({ inputs: [x], outputs: [y] }: CostContext): readonly ChannelTie[] {
+  return x!.shape.flatMap((size, axis): ChannelTie[] => {
+    if (size !== y.shape[axis]) return []
+    const ports = [
+      { side: 'input', index: 0, axis },
+      { side: 'output', index: 0, axis },
+    ] as const
+    return [{ ports }]
+  })
 }

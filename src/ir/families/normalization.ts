@@ -1,4 +1,8 @@
 /** Normalization over the innermost elements of rows: what LayerNormalization, InstanceNormalization and kin share. */
+import { fromNumbers, toNumbers } from '../../tensor/elements.ts'
+import { elementCount, type Tensor } from '../../tensor/tensor.ts'
+import { floatAttribute } from '../model.ts'
+import type { EvaluateContext } from '../operator.ts'
 
 /** Mean and inverse standard deviation, 1 / sqrt(variance + epsilon), of each row of `size` consecutive values. */
 export function rowStatistics(
@@ -30,4 +34,18 @@ export function normalizeRows(
     const row = Math.floor(i / size)
     return (value - mean[row]) * inverse[row]
   })
+}
+
+/** Normalizes `groups` groups of consecutive channels of x [batch, channels, ...spatial], then scales and shifts. */
+export function normalizeGroups({ node, inputs: [x, scale, bias] }: EvaluateContext, groups: number): Tensor[] {
+  const values = toNumbers(x!)
+  const plane = elementCount(x!.shape.slice(2))
+  const size = (x!.shape[1] / groups) * plane
+  const statistics = rowStatistics(values, size, floatAttribute(node, 'epsilon', 1e-5))
+  const [gain, shift] = [toNumbers(scale!), toNumbers(bias!)]
+  const y = normalizeRows(values, size, statistics).map((value, i) => {
+    const channel = Math.floor(i / plane) % gain.length
+    return value * gain[channel] + shift[channel]
+  })
+  return [fromNumbers(x!.dtype, x!.shape, y)]
 }

@@ -1,8 +1,7 @@
-import { fromNumbers, toNumbers } from '../../tensor/elements.ts'
 import { elementCount, int64 } from '../../tensor/tensor.ts'
 import { axesButChannel, channelShape } from '../families/channels.ts'
 import { noise } from '../families/noise.ts'
-import { normalizeRows, rowStatistics } from '../families/normalization.ts'
+import { normalizeGroups } from '../families/normalization.ts'
 import { float } from '../draft.ts'
 import { floatAttribute, intAttribute } from '../model.ts'
 import { defineOperator } from '../operator.ts'
@@ -25,18 +24,7 @@ export const groupNormalization = defineOperator({
       throw windowError(node, `${channels} channels do not divide into ${groups} groups`)
     return [x]
   },
-  evaluate: ({ node, inputs: [x, scale, bias] }) => {
-    const values = toNumbers(x!)
-    const plane = elementCount(x!.shape.slice(2))
-    const size = (x!.shape[1] / intAttribute(node, 'num_groups', 1)) * plane
-    const statistics = rowStatistics(values, size, floatAttribute(node, 'epsilon', 1e-5))
-    const [gain, shift] = [toNumbers(scale!), toNumbers(bias!)]
-    const y = normalizeRows(values, size, statistics).map((value, i) => {
-      const channel = Math.floor(i / plane) % gain.length
-      return value * gain[channel] + shift[channel]
-    })
-    return [fromNumbers(x!.dtype, x!.shape, y)]
-  },
+  evaluate: (context) => normalizeGroups(context, intAttribute(context.node, 'num_groups', 1)),
   gradient: ({ node, inputs, outputGradients, wants, shape, emit, literal }) => {
     const [x, scale] = inputs as [string, string, string]
     const dy = outputGradients[0]!

@@ -1,8 +1,7 @@
-import { fromNumbers, toNumbers } from '../../tensor/elements.ts'
-import { elementCount, int64 } from '../../tensor/tensor.ts'
+import { int64 } from '../../tensor/tensor.ts'
 import { axesButChannel, channelShape } from '../families/channels.ts'
 import { noise } from '../families/noise.ts'
-import { normalizeRows, rowStatistics } from '../families/normalization.ts'
+import { normalizeGroups } from '../families/normalization.ts'
 import { float } from '../draft.ts'
 import { floatAttribute } from '../model.ts'
 import { defineOperator } from '../operator.ts'
@@ -17,17 +16,7 @@ export const instanceNormalization = defineOperator({
   summary: 'Normalizes each channel of each example by its own mean and variance, then scales and shifts it.',
   parameters: [1, 2],
   infer: ({ inputs: [x] }) => [x],
-  evaluate: ({ node, inputs: [x, scale, bias] }) => {
-    const values = toNumbers(x!)
-    const plane = elementCount(x!.shape.slice(2))
-    const statistics = rowStatistics(values, plane, floatAttribute(node, 'epsilon', 1e-5))
-    const [gain, shift] = [toNumbers(scale!), toNumbers(bias!)]
-    const y = normalizeRows(values, plane, statistics).map((value, i) => {
-      const channel = Math.floor(i / plane) % gain.length
-      return value * gain[channel] + shift[channel]
-    })
-    return [fromNumbers(x!.dtype, x!.shape, y)]
-  },
+  evaluate: (context) => normalizeGroups(context, context.inputs[0]!.shape[1]),
   gradient: ({ node, inputs, outputGradients, wants, shape, emit, literal }) => {
     const [x, scale] = inputs as [string, string, string]
     const dy = outputGradients[0]!

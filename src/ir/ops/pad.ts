@@ -8,7 +8,7 @@ import {
   normalizeAxis,
   required,
 } from '../families/axes.ts'
-import { range, takeAxes } from '../families/movement.ts'
+import { range, takeAxes, unchangedAxes } from '../families/movement.ts'
 import { scatterAlong } from '../families/scattering.ts'
 import { spread, spreadOf } from '../families/samples.ts'
 import { stringAttribute, type Node } from '../model.ts'
@@ -60,19 +60,7 @@ export const pad = defineOperator({
     const ends = size.map((count, axis) => before[axis] + count)
     return [emit('Slice', [dx, literal(int64(before)), literal(int64(ends))])]
   },
-  coupling: ({ inputs: [x], outputs: [y] }) =>
-    x!.shape.flatMap((size, axis) =>
-      size === y.shape[axis]
-        ? [
-            {
-              ports: [
-                { side: 'input', index: 0, axis },
-                { side: 'output', index: 0, axis },
-              ] as const,
-            },
-          ]
-        : [],
-    ),
+  coupling: unchangedAxes,
   samples: [
     { name: 'zeros', inputs: [spread([2, 3]), int64([0, 1, 2, 0])] },
     {

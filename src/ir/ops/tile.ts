@@ -1,7 +1,7 @@
 import { integersOf } from '../../tensor/elements.ts'
 import { int64 } from '../../tensor/tensor.ts'
 import { gradientIntegers, inferredIntegers, required } from '../families/axes.ts'
-import { range, takeAxes } from '../families/movement.ts'
+import { range, takeAxes, unchangedAxes } from '../families/movement.ts'
 import { spread, spreadOf } from '../families/samples.ts'
 import { defineOperator } from '../operator.ts'
 
@@ -40,19 +40,7 @@ export const tile = defineOperator({
     ])
     return [emit('ReduceSum', [split, literal(int64(repeats.map((_, axis) => 2 * axis)))], { keepdims: 0 })]
   },
-  coupling: ({ inputs: [x], outputs: [y] }) =>
-    x!.shape.flatMap((size, axis) =>
-      size === y.shape[axis]
-        ? [
-            {
-              ports: [
-                { side: 'input', index: 0, axis },
-                { side: 'output', index: 0, axis },
-              ] as const,
-            },
-          ]
-        : [],
-    ),
+  coupling: unchangedAxes,
   samples: [
     { name: 'both axes', inputs: [spread([2, 3]), int64([3, 2])] },
     { name: 'one axis', inputs: [spread([2, 1, 3]), int64([1, 4, 1])] },

@@ -1,12 +1,9 @@
-import { openData } from '../../datasets/open.ts'
 import type { Context } from '../../methods/method.ts'
 import { methods } from '../../methods/index.ts'
 import { deepCompression } from '../../paper.ts'
 import { evaluate } from '../../training/evaluate.ts'
-import { trainingSettings } from '../../training/settings.ts'
-import { train } from '../../training/train.ts'
 import { lenet300100 } from '../../zoo/lenet-300-100.ts'
-import { checkpointIn } from '../ladder.ts'
+import { trainOnMnist } from '../ladder.ts'
 import { definePaperRow, type Figure } from '../row.ts'
 
 const initializations = ['random', 'density', 'linear'] as const
@@ -36,19 +33,11 @@ export const kMeansInitializations = definePaperRow({
   minutes: 4,
   difference:
     'The paper draws the curves for AlexNet and finds linear initialization the best except at 3 bits; nothing is asked of ours, and the table shows what came out.',
-  async run({ seed, engine, path, store, progress, signal }) {
-    const data = await openData(`mnist:${path('mnist')}`, { seed })
+  async run(environment) {
+    const { seed, engine, progress, signal } = environment
     const adam = { optimizer: 'adam', learningRate: 0.001, schedule: 'cosine' } as const
-    const { model: dense } = await train(lenet300100({ seed }), {
-      data: data.train,
-      settings: trainingSettings.parse({ ...adam, epochs: 8, weightDecay: 0.0001 }),
-      engine,
-      seed,
-      signal,
-      progress,
-      task: 'dense',
-      checkpoint: { store: checkpointIn(store, 'dense') },
-    })
+    const settings = { ...adam, epochs: 8, weightDecay: 0.0001 }
+    const { data, dense } = await trainOnMnist(lenet300100({ seed }), settings, environment)
     const context: Context = { seed, engine, signal, progress, data, training: adam, skip: () => {} }
     const apply = (name: string, model: typeof dense, options: object) => {
       const method = methods.get(name)!
