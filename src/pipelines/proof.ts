@@ -135,7 +135,8 @@ function compareOutputs(
       return { check, passed: false, detail: 'another type or shape' }
     const error = relativeError(x, y)
     const finite = error !== undefined && Number.isFinite(error)
-    const agreement = topAgreement(x, y)
+    // Noise has no class: agreement on it would say nothing.
+    const agreement = real ? topAgreement(x, y) : undefined
     const words = [
       error === undefined ? 'not comparable as numbers' : `relative error ${percent(error)}`,
       ...(agreement === undefined ? [] : [`the same class for ${percent(agreement)}`]),
