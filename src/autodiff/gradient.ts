@@ -163,7 +163,7 @@ function noGradient(node: Node, known: boolean): UnsupportedError {
 }
 
 /** The wanted values and all float values computed from them. */
-export function dependents(nodes: readonly Node[], wanted: readonly string[], emitter: Emitter): Set<string> {
+function dependents(nodes: readonly Node[], wanted: readonly string[], emitter: Emitter): Set<string> {
   const active = new Set(wanted)
   for (const node of nodes) {
     if (!readsOf(node).some((input) => active.has(input))) continue

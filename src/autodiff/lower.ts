@@ -130,7 +130,7 @@ function formulate(context: LowerContext): readonly string[] {
 }
 
 /** The formulation that `lower` takes for a node: the first that applies and is preferred, else the first that applies. */
-export function chooseFormulation(context: LowerContext): Formulation | undefined {
+function chooseFormulation(context: LowerContext): Formulation | undefined {
   const applicable = (formulations.get(operatorKey(context.node)) ?? []).filter((entry) => entry.applies(context))
   return applicable.find((entry) => entry.prefers?.(context) ?? true) ?? applicable[0]
 }

@@ -8,7 +8,7 @@ export const splitNames = ['test', 'validation', 'train'] as const
 export type SplitName = (typeof splitNames)[number]
 
 /** The forms of data specifications, for help texts. */
-export function dataHelp(): string {
+function dataHelp(): string {
   const kinds = [...datasets.values()]
   const forms = kinds.map(({ name, location }) => (location ? `${name}:${location}` : name))
   const example = kinds.map(({ example }) => example).find((text) => text.includes('?'))

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { Command, CommanderError } from 'commander'
-import { EspalierError, UsageError } from '../errors.ts'
+import { EspalierError } from '../errors.ts'
 import type { CliCommand, Outcome } from './command.ts'
 import { commands } from './commands.ts'
 import type { Io } from './io.ts'
@@ -121,9 +121,4 @@ function report(code: string, message: string, exitCode: number, place?: string,
 function packageVersion(): string {
   const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8')
   return (JSON.parse(text) as { version: string }).version
-}
-
-/** A wrong option that commander cannot see by itself. */
-export function optionError(option: string, message: string, hint?: string): UsageError {
-  return new UsageError('option', message, { place: option, hint })
 }

@@ -17,7 +17,7 @@ export interface RelativeIndex {
 }
 
 /** The most bits that a gap may have. */
-export const MOST_GAP_BITS = 16
+const MOST_GAP_BITS = 16
 
 /**
  * Deep Compression's relative index: an entry a non-zero symbol, with the number of zeros before it; a longer run is

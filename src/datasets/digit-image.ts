@@ -9,7 +9,7 @@ export const digitSide = 28
  * affine map, inked with a pen of random width and softness, and covered with noise.
  * @param target receives `digitSide * digitSide` grey values, 0 for paper and 255 for ink, from `offset` on.
  */
-export function drawDigit(digit: number, random: Random, target: Uint8Array, offset: number): void {
+function drawDigit(digit: number, random: Random, target: Uint8Array, offset: number): void {
   const variants = skeletons[digit]
   const strokes = variants[random.integer(variants.length)]
   const place = randomPlacement(random)

@@ -17,7 +17,7 @@ export const numberText = z
   .meta({ takes: 'number' })
 
 /** Numbers between commas. */
-export const numbersText = z
+const numbersText = z
   .string()
   .transform((text, context) => {
     const values = text.split(',').map(parseNumber)

@@ -251,7 +251,7 @@ export function constantNode(node: Node): Tensor | undefined {
 }
 
 /** `first` where it says something, `second` where not; a number is better than a symbol. */
-export function mergeTypes(first: TensorType | undefined, second: TensorType | undefined): TensorType | undefined {
+function mergeTypes(first: TensorType | undefined, second: TensorType | undefined): TensorType | undefined {
   if (!first || !second) return first ?? second
   if (!first.shape) return first.dtype === second.dtype ? second : first
   if (!second.shape || second.shape.length !== first.shape.length) return first

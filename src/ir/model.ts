@@ -124,11 +124,6 @@ export function floatAttribute(node: Node, name: string, fallback: number): numb
   return attribute?.kind === 'float' ? attribute.value : fallback
 }
 
-export function floatsAttribute(node: Node, name: string): readonly number[] | undefined {
-  const attribute = node.attributes[name]
-  return attribute?.kind === 'floats' ? attribute.value : undefined
-}
-
 export function stringAttribute(node: Node, name: string, fallback: string): string {
   const attribute = node.attributes[name]
   return attribute?.kind === 'string' ? attribute.value : fallback

@@ -23,7 +23,7 @@ export function toFloat32Model(model: Model): Model {
 }
 
 /** The graph of `original` with the initializers of `changed`, in the element types that `original` has. */
-export function withInitializers(original: Model, changed: ReadonlyMap<string, Tensor>): Model {
+export function withNarrowedInitializers(original: Model, changed: ReadonlyMap<string, Tensor>): Model {
   const initializers = new Map(
     [...original.graph.initializers].map(([name, old]) => {
       const tensor = changed.get(name) ?? old

@@ -182,7 +182,7 @@ function fits(a: TensorType, b: TensorType): boolean {
 }
 
 /** A type as text: `float32[N, 3, 224, 224]`, with `?` where a size is unknown. */
-export function formatType(type: TensorType): string {
+function formatType(type: TensorType): string {
   return type.shape ? `${type.dtype}[${type.shape.map((dim) => dim ?? '?').join(', ')}]` : type.dtype
 }
 

@@ -9,7 +9,7 @@ import type { Context } from './method.ts'
  * A pattern that names layers: a layer's name, its weight's name or its operator type, with `*` for any characters
  * and `?` for one; `:conv` and `:dense` stand for all layers of a kind, `:large` for those of 100,000 weights and more.
  */
-export const layerPattern = z
+const layerPattern = z
   .string()
   .min(1)
   .max(200)
@@ -39,7 +39,7 @@ const LARGE = 100_000
 const groups = [':conv', ':dense', ':large']
 
 /** Whether `pattern` names the layer of `model`. */
-export function matchesLayer(pattern: string, layer: Layer, model: Model): boolean {
+function matchesLayer(pattern: string, layer: Layer, model: Model): boolean {
   if (pattern === ':large') return elementCount(model.graph.initializers.get(layer.weight)?.shape ?? [0]) >= LARGE
   if (pattern.startsWith(':')) return pattern === `:${layerKind(layer)}`
   const glob = parseGlob(pattern)

@@ -40,8 +40,8 @@ export function retrains(option: RetrainOption, context: Context): boolean {
 }
 
 /**
- * Trains the named initializers and returns `model` with everything that changed, running statistics included.
- * @param prepared the graph to train: `model` with masks or codebooks written into it; its other initializers keep their names.
+ * Trains the named initializers and returns all initializers as they are then, running statistics included.
+ * @param prepared the graph to train, with masks or codebooks written into it.
  * @param label what the progress display calls it; it also separates the random streams of several trainings in a method.
  */
 export async function retrain(

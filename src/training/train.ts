@@ -4,7 +4,7 @@ import type { Dataset } from '../datasets/dataset.ts'
 import type { Engine } from '../engines/engine.ts'
 import { DataError, UsageError } from '../errors.ts'
 import type { Model } from '../ir/model.ts'
-import { toFloat32Model, withInitializers } from '../ir/precision.ts'
+import { toFloat32Model, withNarrowedInitializers } from '../ir/precision.ts'
 import type { ProgressListener } from '../progress.ts'
 import type { Tensor } from '../tensor/tensor.ts'
 import { epochOrder, readBatches, type StepBatches } from './batches.ts'
@@ -217,7 +217,7 @@ export async function train(original: Model, options: TrainOptions): Promise<Tra
   }
   const result = best?.state ?? ofModel(state)
   return {
-    model: withInitializers(original, result),
+    model: withNarrowedInitializers(original, result),
     history,
     steps,
     epoch: best?.epoch ?? history.at(-1)!.epoch,

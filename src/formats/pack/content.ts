@@ -40,7 +40,7 @@ const kinds = ['shared', 'planes', 'symbols', 'palette', 'masked', 'ascending'] 
 export const LARGEST_PALETTE = 65536
 
 /** How many numbers of the element's width the content has. */
-export function numberCount(element: ElementType, length: number): number {
+function numberCount(element: ElementType, length: number): number {
   return length / element.width
 }
 

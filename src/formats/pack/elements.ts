@@ -124,7 +124,7 @@ export function orderedKey(word: number, element: ElementType): number {
   return element.form === 'signed' ? (word >= sign ? word - sign : word + sign) : word
 }
 
-export function fromOrderedKey(key: number, element: ElementType): number {
+function fromOrderedKey(key: number, element: ElementType): number {
   const bits = element.width * 8
   const sign = 2 ** (bits - 1)
   if (element.form === 'float') return key >= sign ? key - sign : 2 * sign - 1 - key

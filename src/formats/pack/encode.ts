@@ -3,7 +3,7 @@ import { histogramEntropy } from '../../codecs/accounting.ts'
 import { histogram } from '../../codecs/canonical.ts'
 import { symbolArray } from '../../codecs/codec.ts'
 import type { Chooser } from './choose.ts'
-import { LARGEST_PALETTE, streamsOf, symbolCount, type Content, type ContentHeader } from './content.ts'
+import { LARGEST_PALETTE, symbolCount, type Content, type ContentHeader } from './content.ts'
 import { distinctWords, orderedKey, splitPlanes, toSteps, toSymbols, toWords, type Words } from './elements.ts'
 
 /** Contents of up to this many bytes go to the shared stream, unless they are sorted. */
@@ -154,9 +154,4 @@ function estimatePlanes(bytes: Uint8Array, { element }: ContentHeader): number {
     bits += Math.min(plane.length * 8, histogramEntropy(counts) + 4 * counts.filter((count) => count > 0).length)
   }
   return (bits * bytes.length) / Math.max(1, part.length)
-}
-
-/** The number of bytes that a content's own streams take. */
-export function codedLength(content: Content): number {
-  return streamsOf(content).reduce((sum, stream) => sum + stream.length, 0)
 }

@@ -54,7 +54,7 @@ export function sharedTypes(slots: readonly Slot[], contents: readonly Content[]
 }
 
 /** All streams in the order of the file. */
-export function allStreams(layout: Layout): Stream[] {
+function allStreams(layout: Layout): Stream[] {
   return [...layout.sharedStreams.map(({ stream }) => stream), ...layout.contents.flatMap(streamsOf)]
 }
 
@@ -138,7 +138,7 @@ export function readLayout(bytes: Uint8Array, maxBytes: number): ReadLayout {
 }
 
 /** The stream of the shared contents of an element type. */
-export function sharedStream(type: number, count: number, codec: number, length: number): Stream {
+function sharedStream(type: number, count: number, codec: number, length: number): Stream {
   return { part: `shared ${elementTypes.get(type)!.name}`, codec, count, alphabet: 256, length }
 }
 

@@ -100,7 +100,7 @@ export function defineBinaryOperator({ compute, exact, result, ...facts }: Binar
 }
 
 /** Applies a function to two broadcast arrays. */
-export function combine(
+function combine(
   a: ArrayLike<number>,
   shapeA: readonly number[],
   b: ArrayLike<number>,

@@ -26,7 +26,7 @@ const amount = {
 }
 
 /** The options of every weight pruner. */
-export const pruningOptions = {
+const pruningOptions = {
   ...amount,
   scope: z.enum(['layer', 'global']).default('layer').describe('one threshold a layer, or one for all'),
   rounds: z.number().int().min(1).max(1000).default(1).describe('rounds of pruning and retraining'),
@@ -258,7 +258,7 @@ function withMasksApplied(model: Model, masks: ReadonlyMap<string, Float32Array>
 }
 
 /** The model with `Mul(W, mask)` in the place of each masked weight W, so that training moves only what is left. */
-export function withMasks(model: Model, masks: ReadonlyMap<string, Float32Array>): Model {
+function withMasks(model: Model, masks: ReadonlyMap<string, Float32Array>): Model {
   const draft = createDraft(model)
   for (const [name, mask] of masks) {
     const constant = draft.constant(`${name}.mask`, float32(mask, model.graph.initializers.get(name)!.shape))

@@ -15,7 +15,7 @@ import { finiteWeights, isPlainFloat, weightsOfLayers } from '../weights.ts'
 import { nearestCentroids } from './cluster.ts'
 
 /** The options of every method that replaces weights by a few shared values. */
-export const sharingOptions = {
+const sharingOptions = {
   bits: z.number().int().min(1).max(16).default(5).describe('bits of a code: the codebook has 2^bits entries'),
   maxError: z
     .number()

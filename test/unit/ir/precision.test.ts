@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { onnxruntime } from '../../../src/engines/onnxruntime.ts'
 import { createDraft } from '../../../src/ir/draft.ts'
 import { elementType } from '../../../src/ir/element-type.ts'
-import { toFloat32Model, withInitializers } from '../../../src/ir/precision.ts'
+import { toFloat32Model, withNarrowedInitializers } from '../../../src/ir/precision.ts'
 import { verify } from '../../../src/ir/verify.ts'
 import { fromFloat32, toFloat32 } from '../../../src/tensor/half.ts'
 import { float32, identical, scalar } from '../../../src/tensor/tensor.ts'
@@ -57,10 +57,10 @@ describe('toFloat32Model', () => {
   it('puts weights back into the types that they had', () => {
     const half = halfModel()
     const wide = toFloat32Model(half)
-    const back = withInitializers(half, wide.graph.initializers)
+    const back = withNarrowedInitializers(half, wide.graph.initializers)
     for (const [name, tensor] of half.graph.initializers)
       expect(identical(back.graph.initializers.get(name)!, tensor)).toBe(true)
-    const changed = withInitializers(half, new Map([['weight', float32([1, 2, 3, 1 / 3], [2, 2])]]))
+    const changed = withNarrowedInitializers(half, new Map([['weight', float32([1, 2, 3, 1 / 3], [2, 2])]]))
     expect([...toFloat32(changed.graph.initializers.get('weight')!)]).toEqual([1, 2, 3, 0.333251953125])
   })
 })
