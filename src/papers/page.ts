@@ -7,7 +7,7 @@ export function papersPage(rows: readonly PaperRow[], results: ReadonlyMap<strin
     '# Papers: what they say, what we measure',
     '',
     'Written by `npm run papers` from `docs/papers/*.json`; do not edit.',
-    'Ours is the mean over the seeds with its sample standard deviation. Test sets are used once, for the figure; every choice was made on validation data.',
+    'Ours is the mean over the seeds with its sample standard deviation. Test sets are only measured, after each step and at the end; every choice was made on validation data.',
     '',
     ...rows.flatMap((row) => section(row, results.get(row.name))),
   ].join('\n')
