@@ -72,7 +72,7 @@ export function defineLadder(ladder: Ladder): PaperRow {
     seeds: [1, 2, 3],
     minutes: ladder.minutes,
     difference:
-      'The paper counts the weights that are left in its first rung and trains with SGD at fixed rates; we count bytes of real files, graph and codebooks included, prune gradually and retrain with Adam under a cosine schedule.',
+      'The paper counts the weights that are left in its first rung and trains with SGD at fixed rates; we also count bytes of real files, graph and codebooks included, prune gradually and lower the rate along a cosine.',
     async run(environment) {
       const { seed, engine, store, progress, signal } = environment
       const { data, dense } = await trainOnMnist(ladder.build({ seed }), ladder.dense, environment)
