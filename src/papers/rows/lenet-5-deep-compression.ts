@@ -3,22 +3,24 @@ import { defineLadder } from '../ladder.ts'
 
 const recipe = `
 name: lenet-5-deep-compression
-training: { optimizer: adam, learningRate: 0.001, schedule: cosine, batchSize: 64 }
+training: { optimizer: sgd, momentum: 0.9, learningRate: 0.02, weightDecay: 0.0005, schedule: cosine, batchSize: 64, augmentation: crop }
 steps:
   - method: magnitude
-    rounds: 6
+    rounds: 4
     schedule: cubic
-    sparsity: 0.94
+    sparsity: 0.93
     layers:
-      conv1: { sparsity: 0.3 }
-      conv2: { sparsity: 0.85 }
-      fc2: { sparsity: 0.8 }
+      conv1: { sparsity: 0.34 }
+      conv2: { sparsity: 0.88 }
+      fc2: { sparsity: 0.81 }
     retrain: { epochs: 1 }
-    finish: { epochs: 8 }
+    finish: { epochs: 10 }
   - method: k-means
     bits: 5
     initialization: linear
-    retrain: { epochs: 3, learningRate: 0.0003 }
+    layers:
+      ':conv': { bits: 6 }
+    retrain: { epochs: 1, learningRate: 0.0005, weightDecay: 0 }
   - method: huffman
 `
 
@@ -27,7 +29,7 @@ export const lenet5DeepCompression = defineLadder({
   network: "LeNet-5 (Caffe's), 431,080 parameters, 1,724,320 bytes",
   build: lenet5,
   bytes: 1_724_320,
-  dense: { optimizer: 'adam', learningRate: 0.001, schedule: 'cosine', epochs: 10, weightDecay: 0.0001 },
+  dense: { learningRate: 0.02, weightDecay: 0.0005, schedule: 'cosine', epochs: 20, augmentation: 'crop' },
   recipe,
   published: { pruned: 12, shared: 33, coded: 39, errorBefore: 0.8, errorAfter: 0.74 },
   errorAtMost: 0.8,
