@@ -34,6 +34,17 @@ describe('the repository', () => {
     expect(large).toEqual([])
   })
 
+  it('locks the optional packages of every platform, without which npm ci stops', () => {
+    interface Locked {
+      readonly packages: Record<string, { readonly optionalDependencies?: Record<string, string> }>
+    }
+    const { packages } = JSON.parse(read('package-lock.json')) as Locked
+    const missing = Object.values(packages)
+      .flatMap(({ optionalDependencies }) => Object.keys(optionalDependencies ?? {}))
+      .filter((name) => !Object.keys(packages).some((path) => path.endsWith(`node_modules/${name}`)))
+    expect(missing).toEqual([])
+  })
+
   it('links only to files that exist', () => {
     const broken: string[] = []
     for (const path of tracked.filter((name) => name.endsWith('.md')))
