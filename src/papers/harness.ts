@@ -5,7 +5,7 @@ import type { Engine } from '../engines/engine.ts'
 import { nearestName, UsageError } from '../errors.ts'
 import { writeFileAtomic } from '../formats/files.ts'
 import type { ProgressListener } from '../progress.ts'
-import { papersPage } from './page.ts'
+import { papersPage, withSummary } from './page.ts'
 import { formatResults, parseResults, type RowResults } from './results.ts'
 import type { PaperRow, RowStore } from './row.ts'
 
@@ -16,7 +16,7 @@ export interface PapersOptions {
   readonly engine: Engine
   /** The folder with MNIST, CIFAR-10 and the pretrained models. */
   readonly data: string
-  /** The folder of docs/papers.md and docs/papers/*.json. */
+  /** The folder of papers.md and papers/*.json; a README.md beside it gets the table of headline figures between its marks. */
   readonly docs: string
   /** Where unfinished runs keep their checkpoints. */
   readonly cache: string
@@ -38,8 +38,16 @@ export interface PapersOptions {
 export async function runPapers(options: PapersOptions): Promise<ReadonlyMap<string, RowResults>> {
   const results = await readResults(options)
   if (!options.pageOnly) for (const row of chosen(options)) await runRow(row, options, results)
-  await writeFileAtomic(join(options.docs, 'papers.md'), new TextEncoder().encode(papersPage(options.rows, results)))
+  await writeText(join(options.docs, 'papers.md'), papersPage(options.rows, results))
+  const readme = join(options.docs, '..', 'README.md')
+  const before = existsSync(readme) ? await readFile(readme, 'utf8') : ''
+  const after = withSummary(before, options.rows, results)
+  if (after !== before) await writeText(readme, after)
   return results
+}
+
+async function writeText(path: string, text: string): Promise<void> {
+  await writeFileAtomic(path, new TextEncoder().encode(text))
 }
 
 function chosen({ rows, only }: PapersOptions): readonly PaperRow[] {
@@ -93,8 +101,7 @@ async function runRow(row: PaperRow, options: PapersOptions, results: Map<string
     const seconds = Math.round((performance.now() - started) / 1000)
     const runs = [...known, { seed, seconds, values }].sort((a, b) => a.seed - b.seed)
     results.set(row.name, { row: row.name, runs })
-    const text = formatResults({ row: row.name, runs })
-    await writeFileAtomic(join(options.docs, 'papers', `${row.name}.json`), new TextEncoder().encode(text))
+    await writeText(join(options.docs, 'papers', `${row.name}.json`), formatResults({ row: row.name, runs }))
     await rm(folder, { recursive: true, force: true })
     options.note?.(`${row.name}, seed ${seed}: ${JSON.stringify(values)} after ${seconds} s`)
   }

@@ -40,8 +40,15 @@ export function defineLadder(ladder: Ladder): PaperRow {
   const { published } = ladder
   const figures: Figure[] = [
     { name: 'error before', unit: '%', published: published.errorBefore },
-    { name: 'error after', unit: '%', published: published.errorAfter, atMost: ladder.errorAtMost },
-    { name: 'pruned, weights', unit: 'x', published: published.pruned, atLeast: published.pruned, digits: 1 },
+    { name: 'error after', unit: '%', published: published.errorAfter, atMost: ladder.errorAtMost, headline: true },
+    {
+      name: 'pruned, weights',
+      unit: 'x',
+      published: published.pruned,
+      atLeast: published.pruned,
+      digits: 1,
+      headline: true,
+    },
     { name: 'pruned, bytes of the pack', unit: 'x', atLeast: published.pruned, digits: 1 },
     {
       name: 'and shared, bytes with fixed-length codes and gaps',
@@ -49,6 +56,7 @@ export function defineLadder(ladder: Ladder): PaperRow {
       published: published.shared,
       atLeast: published.shared,
       digits: 1,
+      headline: true,
     },
     {
       name: 'and Huffman-coded, bytes',
@@ -56,6 +64,7 @@ export function defineLadder(ladder: Ladder): PaperRow {
       published: published.coded,
       atLeast: published.coded,
       digits: 1,
+      headline: true,
     },
     { name: "the same with the pack's own coder, bytes", unit: 'x', atLeast: published.coded, digits: 1 },
     { name: 'storage with indices, by arithmetic', unit: 'x', digits: 1 },

@@ -13,6 +13,38 @@ export function papersPage(rows: readonly PaperRow[], results: ReadonlyMap<strin
   ].join('\n')
 }
 
+/** Marks of the part of the README that is written. */
+const summaryStart = '<!-- written by npm run papers -->'
+const summaryEnd = '<!-- end -->'
+
+/** `readme` with the table of the headline figures between its marks; unchanged where it has none. */
+export function withSummary(
+  readme: string,
+  rows: readonly PaperRow[],
+  results: ReadonlyMap<string, RowResults>,
+): string {
+  const start = readme.indexOf(summaryStart)
+  const end = readme.indexOf(summaryEnd, start)
+  if (start < 0 || end < 0) return readme
+  return [readme.slice(0, start) + summaryStart, ...summary(rows, results), readme.slice(end)].join('\n')
+}
+
+function summary(rows: readonly PaperRow[], results: ReadonlyMap<string, RowResults>): string[] {
+  return [
+    '| network and data | figure | paper | ours | seeds |',
+    '|---|---|---|---|---|',
+    ...rows.flatMap((row) =>
+      row.figures
+        .filter(({ headline }) => headline)
+        .map((figure) => {
+          const values = figureValues(row, results.get(row.name), figure)
+          const cells = [row.network, figure.name, quantity(figure.published, figure), measured(values, figure)]
+          return `| ${cells.join(' | ')} | ${values.length} |`
+        }),
+    ),
+  ]
+}
+
 function section(row: PaperRow, results: RowResults | undefined): string[] {
   const runs = results?.runs.filter((run) => row.seeds.includes(run.seed)) ?? []
   const seconds = runs.reduce((sum, run) => sum + run.seconds, 0)

@@ -14,6 +14,8 @@ export interface Figure {
   readonly atMost?: number
   /** Digits behind the point; default 2. */
   readonly digits?: number
+  /** Whether the figure also stands in the table of the README. */
+  readonly headline?: boolean
 }
 
 /** Keeps what a long run has done so far, so that it goes on after a kill. */

@@ -3,6 +3,9 @@ import { execFileSync } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { describe, expect, it } from 'vitest'
+import { papersPage, withSummary } from '../../src/papers/page.ts'
+import { parseResults } from '../../src/papers/results.ts'
+import { paperRows } from '../../src/papers/rows/index.ts'
 
 const root = resolve(import.meta.dirname, '../..')
 const tracked = execFileSync('git', ['ls-files'], { cwd: root, encoding: 'utf8' })
@@ -64,6 +67,19 @@ describe('the repository', () => {
       })
     }
     expect(silent).toEqual([])
+  })
+
+  it('shows the results of the papers as they are', () => {
+    const results = new Map(
+      tracked
+        .filter((path) => /^docs\/papers\/.*\.json$/.test(path))
+        .map((path) => parseResults(read(path), path))
+        .map((parsed) => [parsed.row, parsed]),
+    )
+    const rows = [...paperRows.values()]
+    expect(read('docs/papers.md')).toBe(papersPage(rows, results))
+    expect(read('README.md')).toContain('<!-- written by npm run papers -->')
+    expect(read('README.md')).toBe(withSummary(read('README.md'), rows, results))
   })
 
   it('records no download addresses in the lock file', () => {

@@ -38,8 +38,8 @@ export const resnet20Pruned = definePaperRow({
   figures: [
     { name: 'accuracy before', unit: '%', digits: 1 },
     { name: 'accuracy after', unit: '%', digits: 1 },
-    { name: 'accuracy lost', unit: 'points', atMost: 0.5, digits: 1 },
-    { name: 'parameters in single precision over the pack', unit: 'x', atLeast: 10, digits: 1 },
+    { name: 'accuracy lost', unit: 'points', atMost: 0.5, digits: 1, headline: true },
+    { name: 'parameters in single precision over the pack', unit: 'x', atLeast: 10, digits: 1, headline: true },
     { name: 'weights kept', unit: 'x', digits: 1 },
     { name: 'storage with indices, by arithmetic', unit: 'x', digits: 1 },
     { name: 'pack', unit: 'bytes', digits: 0 },

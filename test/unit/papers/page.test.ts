@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { deepCompression } from '../../../src/paper.ts'
-import { measured, papersPage, quantity } from '../../../src/papers/page.ts'
+import { measured, papersPage, quantity, withSummary } from '../../../src/papers/page.ts'
 import type { PaperRow } from '../../../src/papers/row.ts'
 import { paperRows } from '../../../src/papers/rows/index.ts'
 
@@ -77,5 +77,26 @@ describe('quantities', () => {
     expect(measured([], { name: '', unit: '%' })).toBe('–')
     expect(measured([2], { name: '', unit: '%' })).toBe('2.00 %')
     expect(measured([1, 3], { name: '', unit: '%' })).toBe('2.00 % ± 1.41')
+  })
+})
+
+describe('the table of the README', () => {
+  const headline = { ...row, figures: [{ ...row.figures[0], headline: true }, row.figures[1]] }
+  const runs = [{ seed: 1, seconds: 60, values: { error: 1.5, ratio: 39 } }]
+  const results = new Map([['lenet', { row: 'lenet', runs }]])
+  const readme = 'before\n<!-- written by npm run papers -->\nold\n<!-- end -->\nafter\n'
+
+  it('stands between its marks, has the headline figures only, and does not grow', () => {
+    const written = withSummary(readme, [headline], results)
+    expect(written).toContain('| LeNet | error | 1.58 % | 1.50 % | 1 |')
+    expect(written).not.toContain('ratio')
+    expect(written).not.toContain('old')
+    expect(written.startsWith('before\n')).toBe(true)
+    expect(written.endsWith('<!-- end -->\nafter\n')).toBe(true)
+    expect(withSummary(written, [headline], results)).toBe(written)
+  })
+
+  it('leaves a text without marks alone', () => {
+    expect(withSummary('nothing', [headline], results)).toBe('nothing')
   })
 })
