@@ -1,5 +1,5 @@
 /** Files written whole or not at all. */
-import { open, rename, rm, type FileHandle } from 'node:fs/promises'
+import { open, realpath, rename, rm, stat, type FileHandle } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { UsageError } from '../errors.ts'
 
@@ -7,7 +7,8 @@ let counter = 0
 
 /**
  * Writes `content` to a temporary name beside `path`, flushes it to the disk and renames it, so that a crash, a full disk or
- * a second writer never leaves half a file.
+ * a second writer never leaves half a file. A symbolic link stays one, and what it leads to is replaced. What is no file,
+ * such as a pipe or /dev/null, is written to as it stands.
  * @param content bytes, or chunks of them that are written one after the other.
  * @returns the length of the file in bytes.
  * @throws UsageError when the file cannot be written (no such folder, no permission, no space).
@@ -17,19 +18,22 @@ export async function writeFileAtomic(
   content: Uint8Array | string | readonly Uint8Array[],
 ): Promise<number> {
   const chunks = typeof content === 'string' ? [new TextEncoder().encode(content)] : [content].flat()
-  const temporary = join(dirname(path), `.${basename(path)}.${process.pid}-${counter++}.tmp`)
+  const target = await realpath(path).catch(() => path)
+  const facts = await stat(target).catch(() => undefined)
+  const inPlace = facts !== undefined && !facts.isFile() && !facts.isDirectory()
+  const temporary = join(dirname(target), `.${basename(target)}.${process.pid}-${counter++}.tmp`)
   let file: FileHandle | undefined
   try {
-    file = await open(temporary, 'wx')
+    file = await open(inPlace ? target : temporary, inPlace ? 'w' : 'wx')
     let bytes = 0
     for (const batch of batches(chunks)) {
-      const { bytesWritten } = await writeAll(file, batch)
-      bytes += bytesWritten
+      await writeAll(file, batch)
+      bytes += batch.length
     }
-    await file.sync()
+    if (!inPlace) await file.sync()
     await file.close()
     file = undefined
-    await rename(temporary, path)
+    if (!inPlace) await rename(temporary, target)
     return bytes
   } catch (error) {
     await file?.close().catch(() => undefined)
@@ -65,11 +69,7 @@ function* batches(chunks: readonly Uint8Array[]): Generator<Uint8Array> {
   if (size > 0) yield Buffer.concat(pending)
 }
 
-async function writeAll(file: FileHandle, bytes: Uint8Array): Promise<{ bytesWritten: number }> {
+async function writeAll(file: FileHandle, bytes: Uint8Array): Promise<void> {
   let position = 0
-  while (position < bytes.length) {
-    const { bytesWritten } = await file.write(bytes, position, bytes.length - position)
-    position += bytesWritten
-  }
-  return { bytesWritten: bytes.length }
+  while (position < bytes.length) position += (await file.write(bytes, position, bytes.length - position)).bytesWritten
 }
