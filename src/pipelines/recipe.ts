@@ -91,9 +91,16 @@ export function parseRecipe(text: string, source: RecipeSource = {}): Recipe {
   const [error] = document.errors
   if (error) {
     const { line, col } = lines.linePos(error.pos[0])
-    const cause = { place: `${file}:${line}:${col}`, cause: error }
-    throw new UsageError('recipe-syntax', `not valid YAML: ${error.message}`, cause)
+    const place = `${file}:${line}:${col}`
+    // The parser descends by recursion, and says no more than that the stack was not deep enough.
+    const words = /call stack/.test(error.message) ? 'it is nested too deeply' : error.message
+    throw new UsageError('recipe-syntax', `not valid YAML: ${words}`, { place, cause: error })
   }
+  if (document.contents === null || (isScalar(document.contents) && document.contents.value === null))
+    throw new UsageError('recipe', 'the recipe is empty', {
+      place: `${file}:1:1`,
+      hint: "Give it steps, for example 'steps: [{ method: k-means, bits: 4 }]'.",
+    })
   const value = toPlain(reader)
   const recipe = checked(recipeSchema, value, [], reader, 'recipe')
   const steps = recipe.steps.map(({ method: name, ...options }, position) => {
@@ -143,7 +150,9 @@ function checked<T>(
 ): T {
   const result = schema.safeParse(value)
   if (result.success) return result.data
-  const issue = deepest(result.error.issues[0])
+  // A misspelled key leaves another one missing; the misspelling is what to say.
+  const { issues } = result.error
+  const issue = deepest(issues.find(({ code }) => code === 'unrecognized_keys') ?? issues[0])
   const path = [...at, ...issue.path]
   if (issue.code === 'unrecognized_keys') {
     const key = issue.keys[0]

@@ -76,7 +76,9 @@ budget: { maxAccuracyLoss: 0.5 }
     ['name: x\n', 'r.yaml:1:1', 'steps'],
     ['steps:\n  - method: huffman\n  bad\n', 'r.yaml:', 'not valid YAML'],
     ['- 1\n- 2\n', 'r.yaml:1:1', 'object'],
-    ['', 'r.yaml:1:1', 'object'],
+    ['', 'r.yaml:1:1', 'empty'],
+    ['# nothing yet', 'r.yaml:1:1', 'empty'],
+    ['stpes: []', 'r.yaml:1:1', "'stpes'"],
   ])('points at a wrong value: %#', (text, place, message) => {
     const error = failure(text)
     expect(error.place).toContain(place)
@@ -87,6 +89,8 @@ budget: { maxAccuracyLoss: 0.5 }
     const levels = Array.from({ length: 12 }, (_, i) => `a${i + 1}: &a${i + 1} [${`*a${i},`.repeat(9)}*a${i}]`)
     expect(failure(`a0: &a0 [x]\n${levels.join('\n')}\n`).code).toBe('recipe-aliases')
     expect(failure('#'.repeat(300_000)).code).toBe('recipe-size')
+    expect(failure(`steps: ${'['.repeat(50_000)}`).message).toContain('nested too deeply')
+    expect(failure('stpes: []').hint).toContain("'steps'")
   })
 
   it('ends every damaged recipe in a typed error', () => {
