@@ -61,7 +61,10 @@ export function externalDataIn(folder: string): ExternalData {
     const place = join(folder, location)
     const bad = (message: string, hint: string): DataError => new DataError('external-data', message, { place, hint })
     const outside = () =>
-      bad(`external data at '${location}' lies outside the folder of the model`, 'Move it beside the model.')
+      new DataError('external-data', `external data at '${location}' lies outside the folder of the model`, {
+        place: folder,
+        hint: 'Move it into this folder, and write the model with its name there.',
+      })
     const parts = location.split(/[\\/]/)
     if (
       location === '' ||

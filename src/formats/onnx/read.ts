@@ -79,8 +79,22 @@ function decode<D extends DescMessage>(schema: D, bytes: Uint8Array, place: stri
   }
 }
 
+/** Files that often lie where a model should. @throws DataError that says what the file is. */
+function refuseOtherFiles(bytes: Uint8Array, place: string): void {
+  const refuse = (message: string, hint: string): never => {
+    throw new DataError('onnx-other-file', message, { place, hint })
+  }
+  if (bytes.length === 0) refuse('the file is empty', 'Fetch or export it again.')
+  const start = String.fromCharCode(...bytes.subarray(0, 64))
+  if (start.startsWith('version https://git-lfs'))
+    refuse('the file is a pointer of Git LFS, not the model', 'Fetch the model itself with: git lfs pull')
+  if (/^\s*<(?:!doctype|html|\?xml)/i.test(start))
+    refuse('the file is a web page, not a model', 'Look at it in a browser; it may say why the download failed.')
+}
+
 function parseModel(bytes: Uint8Array, context: ReadContext): Model {
   const { place } = context
+  refuseOtherFiles(bytes, place)
   const header: Uint8Array[] = []
   const graphRest: Uint8Array[] = []
   const initializers: Uint8Array[] = []

@@ -113,7 +113,10 @@ function readShape(chunks: readonly Uint8Array[], place: string): number[] {
     count *= Math.max(dim, 1)
   }
   if (count > 2 ** 46)
-    throw new DataError('tensor-shape', `the shape [${shape.join(', ')}] is larger than any memory`, { place })
+    throw new DataError('tensor-shape', `the shape [${shape.join(', ')}] is larger than any memory`, {
+      place,
+      hint: 'The file is damaged or made to do harm; fetch or export it again.',
+    })
   return shape
 }
 
