@@ -6,7 +6,9 @@ import { differentiate } from '../autodiff/gradient.ts'
 import { lower } from '../autodiff/lower.ts'
 import { ModelError, nearestName, UnsupportedError, UsageError } from '../errors.ts'
 import { createDraft, type Draft } from '../ir/draft.ts'
-import type { Model, ValueInfo } from '../ir/model.ts'
+import { nodeLabel } from '../ir/graph.ts'
+import { operatorKey, type Model, type ValueInfo } from '../ir/model.ts'
+import { operators } from '../ir/ops/index.ts'
 import { inferShapes, rebatch } from '../ir/shapes.ts'
 import { elementCount, float32, int64, zeros, type Tensor } from '../tensor/tensor.ts'
 import { freshInput, logitsOf, trainingForward, type DropoutMask } from './forward.ts'
@@ -226,7 +228,7 @@ function buildForward(model: Model, options: StepOptions): Forward {
 
   const { value } = logitsOf(concrete, output)
   const types = inferShapes(concrete)
-  const classes = classesOf(types.get(value)?.shape, batchSize, value)
+  const classes = classesOf(types.get(value)?.shape, batchSize, value, concrete)
   const flat = types.get(value)!.shape!.length === 2
   const logits = flat ? value : draft.add('Reshape', [value, list([batchSize, classes])])
 
@@ -302,12 +304,16 @@ function staticShape({ name, type }: ValueInfo, batchSize: number): readonly num
   return shape
 }
 
-function classesOf(shape: readonly unknown[] | undefined, batchSize: number, value: string): number {
-  if (!shape?.every((size) => typeof size === 'number'))
+function classesOf(shape: readonly unknown[] | undefined, batchSize: number, value: string, { graph }: Model): number {
+  if (!shape?.every((size) => typeof size === 'number')) {
+    const unknown = graph.nodes.find((node) => !operators.has(operatorKey(node)))
     throw new UnsupportedError('logits-shape', `the shape of the output '${value}' cannot be told`, {
-      place: value,
-      hint: 'An operator in front of it has no shape rule.',
+      place: unknown ? `${operatorKey(unknown)} '${nodeLabel(unknown)}'` : value,
+      hint: unknown
+        ? 'This operator is not known, so the model can be run and compressed without retraining, but not trained.'
+        : 'An operator in front of it has no shape rule.',
     })
+  }
   const count = elementCount(shape)
   if (shape[0] !== batchSize)
     throw new ModelError(
