@@ -47,7 +47,9 @@ export function assertValid(model: Model): void {
   if (problems.length === 0) return
   const [first] = problems
   const SHOWN = 20
-  const lines = problems.slice(0, SHOWN).map(({ message, place }) => `${place}: ${message}`)
+  const lines = problems
+    .slice(0, SHOWN)
+    .map(({ message, place }) => (message.startsWith(`${place}: `) ? message : `${place}: ${message}`))
   if (problems.length > SHOWN) lines.push(`… and ${problems.length - SHOWN} more`)
   const what = problems.length === 1 ? 'the model is not valid' : `the model has ${problems.length} problems`
   throw new ModelError(first.code, `${what}:\n${lines.join('\n')}`, {
