@@ -4,10 +4,15 @@ import { digitSide, drawRecord } from './digit-image.ts'
 import { defineDataset } from './kind.ts'
 import { commonOptions, countText, normalisation, numberText, type Affine } from './preprocess.ts'
 
+/** A million digits take 784 MB once they are drawn. */
+const atMost = 1_000_000
+const few = (fallback: string) =>
+  countText.refine((count) => count <= atMost, { error: `must be at most ${atMost}` }).prefault(fallback)
+
 const options = {
   ...commonOptions,
-  train: countText.prefault('12000').describe('training examples, validation included'),
-  test: countText.prefault('2000').describe('test examples'),
+  train: few('12000').describe('training examples, validation included'),
+  test: few('2000').describe('test examples'),
   seed: numberText.prefault('1').describe('another number draws other digits'),
 }
 
