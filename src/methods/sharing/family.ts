@@ -127,6 +127,7 @@ async function share(
     if (typeof result === 'string') context.skip(layer.name, result)
     else shared.push(result)
   }
+  context.progress?.({ task: sharer.name, done: chosen.length, total: chosen.length })
   if (shared.length === 0) return model
   const final = withCodebooks(model, shared, false)
   if (!retrains(options.retrain, context)) return final.model
