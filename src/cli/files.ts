@@ -1,4 +1,4 @@
-import { mkdir, open, readFile, stat } from 'node:fs/promises'
+import { access, constants, mkdir, open, readFile, stat } from 'node:fs/promises'
 import { basename, dirname, resolve } from 'node:path'
 import { EspalierError, UsageError } from '../errors.ts'
 import { readModelFile } from '../formats/onnx/file.ts'
@@ -72,8 +72,17 @@ export async function checkOutputs(outputs: readonly string[], inputs: readonly 
         place: path,
         hint: 'Make the folder first.',
       })
-    if ((await stat(full).catch(() => undefined))?.isDirectory())
+    const there = await stat(full).catch(() => undefined)
+    if (there?.isDirectory())
       throw new UsageError('output-path', 'this is a folder', { place: path, hint: 'Give the name of a file.' })
+    // A file is replaced, so its folder must let it; a pipe or a device is written to.
+    await access(there && !there.isFile() ? full : dirname(full), constants.W_OK).catch((cause: unknown) => {
+      throw new UsageError('output-path', `cannot write here: ${reason(cause)}`, {
+        place: path,
+        hint: 'Give a folder that may be written to.',
+        cause,
+      })
+    })
   }
 }
 
@@ -92,7 +101,11 @@ export function inFile<T>(path: string, work: () => T): T {
 /** Makes a folder and those above it. @throws UsageError when it cannot be made. */
 export async function makeFolder(path: string): Promise<void> {
   await mkdir(path, { recursive: true }).catch((cause: unknown) => {
-    throw new UsageError('output-path', `the folder cannot be made: ${reason(cause)}`, { place: path, cause })
+    throw new UsageError('output-path', `the folder cannot be made: ${(cause as Error).message}`, {
+      place: path,
+      hint: 'Give a place that may be written to.',
+      cause,
+    })
   })
 }
 

@@ -23,8 +23,9 @@ export function formatPercent(share: number, digits = 2): string {
   return `${(share * 100).toFixed(digits)} %`
 }
 
-/** A ratio, before over after: 39.2x. */
+/** A ratio, before over after: 39.2x; a dash where there was nothing before. */
 export function formatRatio(ratio: number): string {
+  if (ratio === 0) return '-'
   return `${ratio >= 100 ? ratio.toFixed(0) : ratio.toFixed(ratio >= 10 ? 1 : 2)}x`
 }
 
@@ -35,8 +36,9 @@ export function formatMs(ms: number): string {
 
 const two = (value: number) => String(value).padStart(2, '0')
 
-/** A span of time: 45 s, 3:05 min, 1:02:03 h. */
+/** A span of time: 0.4 s, 45 s, 3:05 min, 1:02:03 h. */
 export function formatSeconds(seconds: number): string {
+  if (seconds > 0 && seconds < 9.95) return `${Math.max(0.1, seconds).toFixed(1)} s`
   const whole = Math.max(0, Math.round(seconds))
   if (whole < 60) return `${whole} s`
   const [hours, minutes, rest] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60, whole % 60]

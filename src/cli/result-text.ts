@@ -19,7 +19,7 @@ export function formatRun(report: RunReport, written: readonly string[]): string
       right('weights kept'),
       right('with indices'),
       right('real bytes'),
-      right('pack'),
+      right('size'),
       right('accuracy'),
       right('time'),
     ],
@@ -36,7 +36,7 @@ export function formatRun(report: RunReport, written: readonly string[]): string
     ],
     [
       'file',
-      `${formatCount(files.originalOnnx)} B of ONNX, ${formatCount(files.pack)} B as a pack (${formatPercent(files.pack / files.originalOnnx, 1)}), ${formatCount(files.onnx)} B as compressed ONNX`,
+      `${formatCount(files.originalOnnx)} B of original ONNX, ${formatCount(files.pack)} B as a pack (${formatPercent(files.pack / files.originalOnnx, 1)}), ${formatCount(files.onnx)} B as compressed ONNX`,
     ],
   ]
   if (accuracy)
@@ -52,7 +52,7 @@ export function formatRun(report: RunReport, written: readonly string[]): string
   if (budget)
     facts.push([
       'budget',
-      `${budget.accuracyLoss.toFixed(2)} of ${budget.maxAccuracyLoss} points lost on validation data: ${budget.met ? 'kept' : 'NOT KEPT'}`,
+      `${Math.abs(budget.accuracyLoss).toFixed(2)} points ${budget.accuracyLoss < 0 ? 'gained' : 'lost'} on validation data, ${budget.maxAccuracyLoss} may be lost: ${budget.met ? 'kept' : 'NOT KEPT'}`,
     ])
   for (const path of written) facts.push(['wrote', path])
   facts.push(['time', formatSeconds(report.seconds)])

@@ -7,7 +7,11 @@ export function remarksOn(report: Omit<RunReport, 'remarks'>): string[] {
   const remarks: string[] = []
   const { files, latency, size, accuracy, budget } = report
   const zeros = 1 - size.weightsKept / Math.max(1, size.weights)
-  if (files.pack >= files.originalOnnx)
+  if (size.weights === 0)
+    remarks.push(
+      'There was nothing to compress: no layer has float weights. Integer models and models of other operators are only packed.',
+    )
+  else if (files.pack >= files.originalOnnx)
     remarks.push(
       `The pack is not smaller than the original file. ${
         report.layers.every(({ bytesAfter, bytesBefore }) => bytesAfter >= bytesBefore * 0.9)

@@ -42,8 +42,10 @@ export const train = defineCommand<Options>({
       .option('--seed <n>', 'seed of initial weights and of the order of examples', wholeNumber(0), 1)
       .option('--checkpoint <file>', 'keeps what is needed to go on after a kill here, and goes on from it')
     for (const { name, description, type, default: value } of describeOptions(trainingSettings)) {
+      const takes = / \| /.test(type) && description ? `: ${type.replaceAll(' | ', ', ')}` : ''
       const note = value === undefined ? '' : ` (default: ${value})`
-      command.option(`--${kebab(name)} <${type === 'list' ? 'a,b' : 'value'}>`, `${description || type}${note}`)
+      const placeholder = type === 'list' ? 'a,b' : 'value'
+      command.option(`--${kebab(name)} <${placeholder}>`, `${description || type}${takes}${note}`)
     }
   },
   async execute([name], options, { signal, progress }) {
@@ -94,7 +96,7 @@ export const train = defineCommand<Options>({
         output: options.output,
         bytes,
       },
-      text: `${formatTable([right('epoch'), right('loss'), right('accuracy'), right('validation loss'), right('accuracy')], rows)}\n${formatFacts(
+      text: `${formatTable([right('epoch'), right('loss'), right('accuracy'), right('validation loss'), right('validation accuracy')], rows)}\n${formatFacts(
         [
           [
             'test',

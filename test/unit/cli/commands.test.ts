@@ -83,6 +83,7 @@ describe('errors', () => {
     [['compress', 'MODEL', '--step', 'huffmann'], 2, /Did you mean 'huffman'/],
     [['compress', 'MODEL', '-o', 'MODEL'], 2, /also read/],
     [['compress', 'MODEL', '--recipe', 'weights-only', '--step', 'huffman'], 2, /Give one of the two/],
+    [['evaluate', 'MODEL', '--data', 'digits?test=1e12'], 2, /at most 1000000/],
     [['catalog', 'hufman'], 2, /Did you mean huffman/],
     [['papers', 'no-such-row'], 2, /no row/],
   ])('%j ends with %i and says what to do', async (argv, expected, message) => {
@@ -107,6 +108,40 @@ describe('errors', () => {
       expect(pack.err).toContain(path)
     }
     expect(await readdir(dirname(model))).not.toContain('x.onnx')
+  })
+
+  it.each([
+    ['', /the file is empty/],
+    ['version https://git-lfs.github.com/spec/v1\noid sha256:0\n', /git lfs pull/],
+    ['<!DOCTYPE html><title>404</title>', /web page/],
+    ['Dear reader, this is a letter and no model.', /damaged or is not an ONNX model/],
+  ])('of files that are no models say what they are: %j', async (content, message) => {
+    const path = folder.path('other.onnx')
+    await writeFile(path, content)
+    const { code, err } = await cli(['inspect', path])
+    expect([code, err]).toEqual([5, expect.stringMatching(message)])
+  })
+
+  it('of an operator that cannot be trained name its node', async () => {
+    const { graph, ...rest } = tiny()
+    const path = folder.path('twist.onnx')
+    const twist = { name: 'the_twist', op: 'Twist', domain: 'test', attributes: {}, inputs: ['a'], outputs: ['b'] }
+    await writeModelFile(path, {
+      ...rest,
+      opsets: new Map([...rest.opsets, ['test', 1]]),
+      graph: {
+        ...graph,
+        nodes: [
+          ...graph.nodes.map((node) => ({
+            ...node,
+            outputs: node.outputs.map((name) => (name === graph.outputs[0].name ? 'a' : name)),
+          })),
+          { ...twist, outputs: [graph.outputs[0].name] },
+        ],
+      },
+    })
+    const { code, err } = await cli(['train', path, '--data', data, '-o', folder.path('t.onnx')])
+    expect([code, err]).toEqual([4, expect.stringContaining("'the_twist'")])
   })
 
   it('of models that are wrong end with 3, and of what is not supported with 4', async () => {
@@ -219,6 +254,34 @@ describe('commands', () => {
     }
     expect(packs[0].equals(packs[1])).toBe(true)
     expect(await readdir(dirname(model))).not.toContain('a.report.html')
+  })
+
+  it('say so where there is nothing to compress', async () => {
+    const { graph, ...rest } = tiny()
+    const path = folder.path('bare.onnx')
+    const relu = {
+      name: 'relu',
+      op: 'Relu',
+      domain: '',
+      attributes: {},
+      inputs: [graph.inputs[0].name],
+      outputs: ['y'],
+    }
+    await writeModelFile(path, {
+      ...rest,
+      graph: { ...graph, nodes: [relu], outputs: [{ name: 'y' }], initializers: new Map() },
+    })
+    const { code, out } = await cli([
+      'compress',
+      path,
+      '--no-report',
+      '--no-latency',
+      '-o',
+      folder.path('bare.espalier'),
+    ])
+    expect(code).toBe(0)
+    expect(out).toContain('There was nothing to compress')
+    expect(out).not.toContain('0.00x')
   })
 
   it('go on from finished steps', async () => {

@@ -30,7 +30,15 @@ describe('numbers', () => {
       '250x',
     ])
     expect([formatMs(0.1704), formatMs(12.345), formatMs(1234.5)]).toEqual(['0.170 ms', '12.3 ms', '1235 ms'])
-    expect([formatSeconds(5.4), formatSeconds(185), formatSeconds(3723)]).toEqual(['5 s', '3:05 min', '1:02:03 h'])
+    expect([0, 0.02, 5.44, 12.3, 185, 3723].map(formatSeconds)).toEqual([
+      '0 s',
+      '0.1 s',
+      '5.4 s',
+      '12 s',
+      '3:05 min',
+      '1:02:03 h',
+    ])
+    expect(formatRatio(0)).toBe('-')
     expect([formatNumber(1234), formatNumber(0.123456), formatNumber(1e-7)]).toEqual(['1,234', '0.1235', '1.00e-7'])
   })
 })
