@@ -164,7 +164,13 @@ function fromNative(value: ort.Tensor): Tensor {
 /** Wraps onnxruntime's complaint: what it has no kernel or schema for is unsupported, anything else the model's fault. */
 function translate(error: unknown, code: string, summary: string): EspalierError {
   const words = error instanceof Error ? error.message : String(error)
-  const details = { cause: error }
+  const unknown = /is not a registered function|No Op registered/.test(words)
+  const hint = unknown
+    ? 'Only models whose operators onnxruntime knows can be run and proven.'
+    : /allocate memory/.test(words)
+      ? 'The model makes a tensor larger than the memory.'
+      : 'Export the model again; if it runs elsewhere in onnxruntime, please report a bug.'
+  const details = { cause: error, hint }
   return /NOT_IMPLEMENTED|not implemented|Could not find an implementation|not a registered|is under development|Unsupported (data type|model IR)/i.test(
     words,
   )
