@@ -4,6 +4,7 @@ import type { Engine } from '../engines/engine.ts'
 import type { Model } from '../ir/model.ts'
 import type { Paper } from '../paper.ts'
 import type { ProgressListener } from '../progress.ts'
+import type { CheckpointStore } from '../training/checkpoint.ts'
 import type { TrainingSettings } from '../training/settings.ts'
 
 export const families = [
@@ -30,6 +31,12 @@ export interface Context {
   readonly data?: { readonly train: Dataset; readonly validation: Dataset }
   /** How retraining is to be done where the method's own options do not say. */
   readonly training?: Partial<TrainingSettings>
+  /**
+   * Where a training inside the method keeps what it needs to go on after a kill; `name` tells the trainings of one
+   * application apart. A method that is applied again asks for the same names in the same order, and what had finished
+   * gives its result again at once. Absent where nothing is kept.
+   */
+  readonly checkpoints?: (name: string) => CheckpointStore
   /** Says that a layer was left alone, and why: it ends up in the report. */
   skip(layer: string, reason: string): void
 }

@@ -42,7 +42,8 @@ export function retrains(option: RetrainOption, context: Context): boolean {
 /**
  * Trains the named initializers and returns all initializers as they are then, running statistics included.
  * @param prepared the graph to train, with masks or codebooks written into it.
- * @param label what the progress display calls it; it also separates the random streams of several trainings in a method.
+ * @param label what the progress display calls it; it also separates the random streams and the checkpoints of several
+ * trainings in a method.
  */
 export async function retrain(
   prepared: Model,
@@ -60,6 +61,7 @@ export async function retrain(
     engine: context.engine,
     seed: seedOf(context.seed, label),
     signal: context.signal,
+    ...(context.checkpoints ? { checkpoint: { store: context.checkpoints(label) } } : {}),
     progress: context.progress && ((event) => context.progress!({ ...event, task: `${label}: ${event.task}` })),
   })
   return trained.graph.initializers

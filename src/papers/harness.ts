@@ -118,5 +118,8 @@ export function folderStore(folder: string): RowStore {
       await mkdir(folder, { recursive: true })
       await writeFileAtomic(path(name), bytes)
     },
+    async remove(name) {
+      await rm(path(name), { force: true })
+    },
   }
 }

@@ -9,7 +9,7 @@ import { runRecipe } from '../pipelines/run.ts'
 import { evaluate } from '../training/evaluate.ts'
 import { trainingSettings, type TrainingSettings } from '../training/settings.ts'
 import { train } from '../training/train.ts'
-import { definePaperRow, type Figure, type PaperRow, type RowEnvironment } from './row.ts'
+import { definePaperRow, stagesIn, type Figure, type PaperRow, type RowEnvironment } from './row.ts'
 
 export interface Ladder {
   readonly name: string
@@ -92,7 +92,7 @@ export function defineLadder(ladder: Ladder): PaperRow {
         signal,
         progress,
         latency: false,
-        store: { load: (name) => store.read(name), save: (name, bytes) => store.write(name, bytes) },
+        store: stagesIn(store),
       })
       const error = async (measured: Model) => 100 * (await evaluate(measured, data.test, engine, { signal })).error
       const ratio = (coding?: string) => ladder.bytes / writePack(uncoded(model), { coding }).length

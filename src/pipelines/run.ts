@@ -1,13 +1,14 @@
 import type { DataSplits } from '../datasets/dataset.ts'
 import type { Engine } from '../engines/engine.ts'
-import { ModelError, UsageError } from '../errors.ts'
+import { ModelError, UnsupportedError, UsageError } from '../errors.ts'
 import { readModel } from '../formats/onnx/read.ts'
-import { writeModel } from '../formats/onnx/write.ts'
+import { encodeModel, writeModel } from '../formats/onnx/write.ts'
 import { writePack } from '../formats/pack/write.ts'
 import type { Model } from '../ir/model.ts'
 import { assertValid, verify } from '../ir/verify.ts'
 import type { Context } from '../methods/method.ts'
 import type { ProgressListener } from '../progress.ts'
+import type { CheckpointStore } from '../training/checkpoint.ts'
 import { fedInputs, sampleInputs } from './inputs.ts'
 import { measureAccuracy, measureLatency, measureLayers, measureSize, packParts, parameterBytes } from './measure.ts'
 import { prove } from './proof.ts'
@@ -16,10 +17,15 @@ import { remarksOn } from './remarks.ts'
 import type { AccuracyMeasure, BudgetResult, RunReport, Skipped, StageResult } from './result.ts'
 import { searchStrength } from './search.ts'
 
-/** Keeps what a stage made, so that a run that was killed goes on where it was. Names are letters, digits and dots. */
+/**
+ * Keeps what a stage made, and of the stage that runs what its trainings need, so that a run that was killed goes on
+ * where it was. Names are letters, digits and dots.
+ */
 export interface StageStore {
   load(name: string): Promise<Uint8Array | undefined>
   save(name: string, bytes: Uint8Array): Promise<void>
+  /** Forgets what has this name, if anything has. */
+  remove(name: string): Promise<void>
 }
 
 /** What a run gets from outside. */
@@ -45,7 +51,6 @@ export interface RunEnvironment {
 export interface RunResult {
   readonly model: Model
   readonly pack: Uint8Array
-  readonly onnx: Uint8Array
   readonly report: RunReport
 }
 
@@ -134,6 +139,7 @@ async function applySteps(
     }
     const start = performance.now()
     const ownSkips: Skipped[] = []
+    const trainings = store && trainingCheckpoints(store, key)
     const context: Context = {
       seed,
       engine,
@@ -141,6 +147,7 @@ async function applySteps(
       progress,
       data: data && { train: data.train, validation: data.validation },
       training: recipe.training,
+      ...(trainings ? { checkpoints: trainings.open } : {}),
       skip: (layer, reason) => ownSkips.push({ layer, method: method.name, reason }),
     }
     current = await method.apply(current, options, context)
@@ -166,6 +173,7 @@ async function applySteps(
     stages.push(stage)
     skipped.push(...ownSkips)
     if (store) await keepStage(store, key, current, stage, ownSkips)
+    await trainings?.remove()
     environment.onStage?.(stage, position)
   }
   return { model: current, pack: pack ?? writePack(current), stages, skipped }
@@ -178,8 +186,9 @@ async function finishRun(
   { pass, budget, seed, start }: { pass: Pass; budget: BudgetResult | undefined; seed: number; start: number },
 ): Promise<RunResult> {
   const { engine, data, signal } = environment
-  const onnx = writeModel(pass.model)
-  const originalOnnx = environment.originalFileBytes ?? writeModel(model).length
+  const originalOnnx = environment.originalFileBytes ?? onnxLength(model)
+  // Before the proof, because of all the work this takes the most memory: an engine keeps some of what it had.
+  const latency = environment.latency === false ? undefined : await latencyOf(model, pass.model, environment, seed)
   const proof = await prove({
     original: model,
     compressed: pass.model,
@@ -191,17 +200,10 @@ async function finishRun(
   const after = pass.stages.at(-1)?.accuracy
   const accuracy: { before: AccuracyMeasure; after: AccuracyMeasure } | undefined = data &&
     after && { before: await measureAccuracy(model, data.test, engine, signal), after }
-  const feeds = await sampleInputs(model, { seed, batch: 1, data: data?.validation })
-  const runnable =
-    feeds !== undefined && proof.checks.every(({ check, passed }) => passed || check !== 'the engine runs it')
-  const latency =
-    environment.latency === false || !runnable
-      ? undefined
-      : await measureLatency(model, pass.model, feeds, engine, { signal })
   const files = {
     originalOnnx,
     originalParameters: parameterBytes(model),
-    onnx: onnx.length,
+    onnx: onnxLength(pass.model),
     pack: pass.pack.length,
   }
   const report: Omit<RunReport, 'remarks'> = {
@@ -221,7 +223,24 @@ async function finishRun(
     ...(budget ? { budget } : {}),
     seconds: (performance.now() - start) / 1000,
   }
-  return { model: pass.model, pack: pass.pack, onnx, report: { ...report, remarks: remarksOn(report) } }
+  return { model: pass.model, pack: pass.pack, report: { ...report, remarks: remarksOn(report) } }
+}
+
+/** Undefined where the inputs are not known or the engine does not run one of the models, of which the proof says more. */
+async function latencyOf(model: Model, result: Model, { engine, data, signal }: RunEnvironment, seed: number) {
+  const feeds = await sampleInputs(model, { seed, batch: 1, data: data?.validation })
+  if (!feeds) return undefined
+  try {
+    return await measureLatency(model, result, feeds, engine, { signal })
+  } catch (error) {
+    if (error instanceof ModelError || error instanceof UnsupportedError) return undefined
+    throw error
+  }
+}
+
+/** Bytes of the ONNX file of a model, which is not put together for that. */
+function onnxLength(model: Model): number {
+  return encodeModel(model).model.reduce((sum, chunk) => sum + chunk.length, 0)
 }
 
 async function restoreStage(store: StageStore, key: string) {
@@ -230,6 +249,21 @@ async function restoreStage(store: StageStore, key: string) {
   if (!bytes || !facts) return undefined
   const { stage, skipped } = JSON.parse(new TextDecoder().decode(facts)) as { stage: StageResult; skipped: Skipped[] }
   return { model: readModel(bytes), stage, skipped }
+}
+
+/** The checkpoints of the trainings inside one stage, which are of no use once the stage itself is kept. */
+function trainingCheckpoints(store: StageStore, key: string) {
+  const names = new Set<string>()
+  return {
+    open(label: string): CheckpointStore {
+      const name = `${key}.${fingerprint([label])}.training`
+      names.add(name)
+      return { read: () => store.load(name), write: (bytes) => store.save(name, bytes) }
+    },
+    async remove() {
+      for (const name of names) await store.remove(name)
+    },
+  }
 }
 
 async function keepStage(

@@ -61,7 +61,10 @@ export const compress = defineCommand<Options>({
       .option('--no-report', 'write no HTML report')
       .option('--report-json <file>', 'also write the report as JSON')
       .option('--seed <n>', "seed, instead of the recipe's", wholeNumber(0))
-      .option('--resume <folder>', 'keeps finished steps in this folder, and goes on from them after a kill')
+      .option(
+        '--resume <folder>',
+        'keeps finished steps and trainings in this folder, and goes on from there after a kill',
+      )
       .option('--no-latency', 'do not measure latency')
   },
   async execute([path], options, { signal, progress }) {
@@ -127,6 +130,10 @@ function folderStore(folder: string): StageStore & { clear(): Promise<void> } {
     save: async (name, bytes) => {
       await writeFileAtomic(file(name), bytes)
       used.add(file(name))
+    },
+    async remove(name) {
+      await rm(file(name), { force: true })
+      used.delete(file(name))
     },
     async clear() {
       for (const path of used) await rm(path, { force: true })

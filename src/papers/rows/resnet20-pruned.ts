@@ -6,7 +6,7 @@ import { parameterBytes } from '../../pipelines/measure.ts'
 import { parseRecipe } from '../../pipelines/recipe.ts'
 import { runRecipe } from '../../pipelines/run.ts'
 import { evaluate } from '../../training/evaluate.ts'
-import { definePaperRow } from '../row.ts'
+import { definePaperRow, stagesIn } from '../row.ts'
 
 const file = 'models/resnet20_cifar10_akamaster.onnx'
 
@@ -58,7 +58,7 @@ export const resnet20Pruned = definePaperRow({
       progress,
       signal,
       latency: false,
-      store: { load: (name) => store.read(name), save: (name, bytes) => store.write(name, bytes) },
+      store: stagesIn(store),
     })
     const before = await evaluate(model, data.test, engine, { signal })
     const after = await evaluate(result.model, data.test, engine, { signal })

@@ -206,6 +206,10 @@ describe('folderStore', () => {
     await store.write('b', Uint8Array.of(4))
     expect([...(await store.read('a'))!]).toEqual([3])
     expect([...(await store.read('b'))!]).toEqual([4])
+    await store.remove('a')
+    await store.remove('never there')
+    expect(await store.read('a')).toBeUndefined()
+    expect([...(await store.read('b'))!]).toEqual([4])
   })
 
   it('keeps names with slashes inside its folder', async () => {

@@ -33,15 +33,15 @@ describe('runRecipe', () => {
   it('measures, proves and reports every step', async () => {
     const before = writeModel(mlp.model)
     const seen: string[] = []
-    const { model, pack, onnx, report } = await runRecipe(mlp.model, deep, {
+    const { model, pack, report } = await runRecipe(mlp.model, deep, {
       engine: onnxruntime,
       data,
       onStage: ({ method }) => seen.push(method),
     })
     expect(seen).toEqual(['magnitude', 'k-means', 'huffman'])
     expect(writeModel(mlp.model)).toEqual(before)
+    const onnx = writeModel(model)
     expect(writeModel(readPack(pack))).toEqual(onnx)
-    expect(writeModel(model)).toEqual(onnx)
     expect(report.proof.filter(({ passed }) => !passed)).toEqual([])
     expect(report.files).toMatchObject({ pack: pack.length, onnx: onnx.length, originalOnnx: before.length })
     expect(report.files.originalParameters).toBe(4 * (128 + 16 + 64 + 4))
@@ -89,10 +89,11 @@ describe('runRecipe', () => {
     const store: StageStore = {
       load: async (name) => files.get(name),
       save: async (name, bytes) => {
-        expect(name).toMatch(/^[0-9a-f]{16}\.(onnx|json)$/)
-        if (++saves > 4) throw new Error('killed')
+        expect(name).toMatch(/^[0-9a-f]{16}\.(onnx|json|[0-9a-f]{16}\.training)$/)
+        if (!name.endsWith('.training') && ++saves > 4) throw new Error('killed')
         files.set(name, bytes)
       },
+      remove: async (name) => void files.delete(name),
     }
     const whole = await runRecipe(mlp.model, deep, { ...fast, data })
     await expect(runRecipe(mlp.model, deep, { ...fast, data, store })).rejects.toThrow('killed')
@@ -105,6 +106,46 @@ describe('runRecipe', () => {
     // Another model, seed or option starts anew.
     await runRecipe(mlp.model, deep, { ...fast, data, store, seed: 9, progress: () => trained++ })
     expect(trained).toBeGreaterThan(0)
+  })
+
+  it('goes on inside a step with several trainings, to the same bits', async () => {
+    const recipe = parseRecipe(`
+steps:
+  - method: magnitude
+    sparsity: 0.6
+    rounds: 3
+    retrain: { epochs: 4, batchSize: 20, optimizer: adam, learningRate: 0.01 }
+`)
+    const files = new Map<string, Uint8Array>()
+    const store: StageStore = {
+      load: async (name) => files.get(name),
+      save: async (name, bytes) => void files.set(name, bytes),
+      remove: async (name) => void files.delete(name),
+    }
+    const whole = await runRecipe(mlp.model, recipe, { ...fast, data })
+    const control = new AbortController()
+    const stopped = runRecipe(mlp.model, recipe, {
+      ...fast,
+      data,
+      store,
+      signal: control.signal,
+      progress: ({ task, done }) => {
+        if (task.startsWith('retrain 2/3') && done > 1) control.abort()
+      },
+    })
+    await expect(stopped).rejects.toMatchObject({ code: 'aborted' })
+    expect([...files.keys()].filter((name) => name.endsWith('.training'))).toHaveLength(2)
+    const seen: string[] = []
+    const resumed = await runRecipe(mlp.model, recipe, {
+      ...fast,
+      data,
+      store,
+      progress: ({ task, done }) => void seen.push(`${task.slice(0, 11)} ${done}`),
+    })
+    expect(resumed.pack).toEqual(whole.pack)
+    expect(seen.some((event) => event.startsWith('retrain 1/3'))).toBe(false)
+    expect(seen.some((event) => event.startsWith('retrain 3/3'))).toBe(true)
+    expect([...files.keys()].every((name) => /\.(onnx|json)$/.test(name))).toBe(true)
   })
 
   it('stops when it is told to', async () => {
