@@ -47,16 +47,13 @@ export interface StorageAccount {
  * @param weights Row-major; numbers, or the codes of a shared tensor, where 0 is the pruned weight.
  */
 export function storageWithIndices(weights: ArrayLike<number>, form: StorageForm): StorageAccount {
-  const mask = new Uint8Array(weights.length)
   let survivors = 0
-  for (let i = 0; i < weights.length; i++)
-    if (weights[i] !== 0) {
-      mask[i] = 1
-      survivors++
-    }
+  for (let i = 0; i < weights.length; i++) if (weights[i] !== 0) survivors++
   const codebookBits = (form.codebook ?? 0) * (form.codebookBits ?? 32)
   if (survivors === weights.length)
     return { survivors, fillers: 0, bytes: Math.ceil((survivors * form.bits + codebookBits) / 8) }
+  const mask = new Uint8Array(weights.length)
+  for (let i = 0; i < weights.length; i++) if (weights[i] !== 0) mask[i] = 1
   const { fillers } = relativeIndex(mask, 2, form.indexBits)
   const entryBits = (survivors + fillers) * (form.bits + form.indexBits)
   return { survivors, fillers, bytes: Math.ceil((entryBits + codebookBits) / 8) }

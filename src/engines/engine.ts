@@ -4,8 +4,11 @@ import type { Tensor } from '../tensor/tensor.ts'
 export interface SessionOptions {
   /** Threads inside one operator; default: what the engine finds best. */
   readonly threads?: number
-  /** 'training' keeps fake quantization apart and builds quickly; 'inference' fuses all it can. Default 'inference'. */
-  readonly purpose?: 'inference' | 'training'
+  /**
+   * 'training' keeps fake quantization apart and builds quickly; 'inference' fuses and folds all it can; 'check' runs the
+   * graph as it is written, which needs less memory than folding codes into weights. Default 'inference'.
+   */
+  readonly purpose?: 'inference' | 'training' | 'check'
 }
 
 /** A model made ready to run. `close` frees native memory. */

@@ -6,11 +6,13 @@
 import ort from 'onnxruntime-node'
 import { lower, needsLowering, type Target } from '../autodiff/lower.ts'
 import { ModelError, nearestName, UnsupportedError, UsageError, type EspalierError } from '../errors.ts'
-import { writeModel } from '../formats/onnx/write.ts'
+import { concatenate } from '../formats/onnx/wire.ts'
+import { encodeModel, writeModel } from '../formats/onnx/write.ts'
 import { createDraft } from '../ir/draft.ts'
 import type { Model } from '../ir/model.ts'
 import { dtypes, type DType, type NumericData } from '../tensor/dtype.ts'
-import { createTensor, type Tensor } from '../tensor/tensor.ts'
+import { byteLength, createTensor, type Tensor } from '../tensor/tensor.ts'
+import { collectGarbage } from './garbage.ts'
 import type { Engine, Session, SessionOptions } from './engine.ts'
 
 /** The element types that onnxruntime-node carries across its boundary; inside a graph all of ONNX's are allowed. */
@@ -46,13 +48,46 @@ export const onnxruntime: Engine = {
   async createSession(model, options = {}) {
     refuseUncarried(model)
     const runnable = needsLowering(model) ? lower(model, await targetOf(options)) : model
-    const bytes = writeModel(runnable)
+    if (weightBytes(model) > COLLECTED) collectGarbage()
+    const { bytes, weights } = options.purpose === 'training' ? whole(runnable) : withWeightsApart(runnable)
     try {
-      return wrapSession(await ort.InferenceSession.create(bytes, sessionOptions(options)), model)
+      const session = await ort.InferenceSession.create(bytes, { ...sessionOptions(options), externalData: weights })
+      return wrapSession(session, model)
     } catch (error) {
       throw translate(error, 'engine-refused', 'onnxruntime does not take the model')
     }
   },
+}
+
+/** Weights of at least so many bytes are handed over by themselves. */
+const APART = 1 << 20
+
+/** Before a model with more bytes of weights than this is handed over, garbage is collected. */
+const COLLECTED = 2 ** 24
+
+function weightBytes(model: Model): number {
+  let bytes = 0
+  for (const tensor of model.graph.initializers.values()) bytes += byteLength(tensor)
+  return bytes
+}
+
+/** The model in one piece. A training graph may write through its initializers, so it gets copies of all of them. */
+function whole(model: Model): ModelParts {
+  return { bytes: writeModel(model), weights: [] }
+}
+
+interface ModelParts {
+  readonly bytes: Uint8Array
+  readonly weights: readonly { readonly path: string; readonly data: Uint8Array }[]
+}
+
+/** The graph as bytes and large weights as views of where they lie, of which onnxruntime makes the only copy. */
+function withWeightsApart(model: Model): ModelParts {
+  const encoded = encodeModel(model, { externalData: { location: 'weights', threshold: APART, apart: true } })
+  return {
+    bytes: concatenate(encoded.model),
+    weights: encoded.data.map((data, i) => ({ path: `weights${i}`, data })),
+  }
 }
 
 /**
@@ -82,7 +117,7 @@ function sessionOptions({ threads, purpose = 'inference' }: SessionOptions): ort
     executionProviders: ['cpu'],
     // Training graphs are made of the formulations that are to run. The passes above this level find nothing to fuse
     // in them, take seconds, and 'basic' already merges equal initializers, which training operators may write through.
-    graphOptimizationLevel: training ? 'disabled' : 'all',
+    graphOptimizationLevel: purpose === 'inference' ? 'all' : 'disabled',
     executionMode: 'sequential',
     interOpNumThreads: 1,
     ...(threads === undefined ? {} : { intraOpNumThreads: threads }),

@@ -1,4 +1,3 @@
-import sharp from 'sharp'
 import { DataError } from '../errors.ts'
 
 /** What an image file is cut and stretched to. */
@@ -25,6 +24,8 @@ const maximalPixels = 100_000_000
 export async function readImage(path: string, geometry: ImageGeometry): Promise<Uint8Array> {
   const { height, width, fit, channels } = geometry
   try {
+    // Loaded when the first image is read: its native library takes memory and time that other work does not need.
+    const { default: sharp } = await import('sharp')
     const source = sharp(path, { failOn: 'error', limitInputPixels: maximalPixels })
     const { autoOrient } = await source.metadata()
     let image = source.autoOrient().flatten({ background: 'black' })

@@ -4,7 +4,8 @@ import { layers } from '../../ir/rewrite.ts'
 import { verify } from '../../ir/verify.ts'
 import { describePack } from '../../formats/pack/describe.ts'
 import { constantsOf } from '../../methods/weights.ts'
-import { denseLayers, macsOf, parameterBytes } from '../../pipelines/measure.ts'
+import { denseLayers } from '../../pipelines/dense.ts'
+import { macsOf, parameterBytes } from '../../pipelines/measure.ts'
 import { byteLength, elementCount } from '../../tensor/tensor.ts'
 import { dtypes } from '../../tensor/dtype.ts'
 import { defineCommand } from '../command.ts'
@@ -129,7 +130,7 @@ function layerFacts(model: Model): LayerFacts[] {
   const work = macsOf(model)
   const stored = new Map(layers(model).map((layer) => [layer.name, layer]))
   const { initializers } = model.graph
-  return denseLayers(model).map(({ layer, values, shape, bytes }) => {
+  return Array.from(denseLayers(model), ({ layer, values, shape, bytes }) => {
     const own = stored.get(layer.name)
     const stores = own ? [...constantsOf(model, own)].map((name) => initializers.get(name)) : []
     const storedBytes = own ? stores.reduce((sum, tensor) => sum + (tensor ? byteLength(tensor) : 0), 0) : bytes

@@ -15,6 +15,8 @@ export interface ExternalOptions {
   readonly location: string
   /** Initializers of at least this many bytes go there. Default 1024. */
   readonly threshold?: number
+  /** Gives each tensor a file of its own, `location` followed by 0, 1, 2 and so on: a chunk of `data` for each. */
+  readonly apart?: boolean
 }
 
 export interface WriteOptions {
@@ -69,6 +71,11 @@ function placeExternally(
   if (!options) return { places, data }
   for (const [name, tensor] of graph.initializers) {
     if (tensor.dtype === 'string' || byteLength(tensor) < (options.threshold ?? 1024)) continue
+    if (options.apart) {
+      places.set(name, { location: `${options.location}${data.length}`, offset: 0 })
+      data.push(bytesOf(tensor))
+      continue
+    }
     const padding = (PAGE - (offset % PAGE)) % PAGE
     if (padding > 0) data.push(new Uint8Array(padding))
     offset += padding

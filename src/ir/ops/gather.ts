@@ -1,9 +1,10 @@
-import { toNumbers } from '../../tensor/elements.ts'
-import { int64, reshaped, elementCount } from '../../tensor/tensor.ts'
+import { dtypes } from '../../tensor/dtype.ts'
+import { elementsOf, toNumbers } from '../../tensor/elements.ts'
+import { int64, reshaped, elementCount, type Tensor } from '../../tensor/tensor.ts'
 import { nodeError, normalizeAxis, required } from '../families/axes.ts'
 import { takeAxes } from '../families/movement.ts'
 import { spread, spreadOf } from '../families/samples.ts'
-import { intAttribute } from '../model.ts'
+import { intAttribute, type Node } from '../model.ts'
 import { defineOperator, type ChannelTie } from '../operator.ts'
 
 export const gather = defineOperator({
@@ -21,11 +22,7 @@ export const gather = defineOperator({
     const [data, indices] = [required(context, 0), required(context, 1)]
     const axis = normalizeAxis(intAttribute(context.node, 'axis', 0), data.shape.length, context.node)
     const size = data.shape[axis]
-    const table = toNumbers(indices).map((index) => {
-      if (index < -size || index >= size)
-        throw nodeError(context.node, 'gather-index', `index ${index} is outside of an axis of size ${size}`)
-      return index < 0 ? index + size : index
-    })
+    const table = positions(indices, size, context.node)
     const taken = takeAxes(
       data,
       data.shape.map((_, i) => (i === axis ? table : undefined)),
@@ -65,3 +62,17 @@ export const gather = defineOperator({
     { name: 'no index', inputs: [spread([2, 3]), int64([], [elementCount([0])])] },
   ],
 })
+
+/** Indices as positions along an axis of `size`, counted from its start. Codes into a codebook are read where they lie. */
+function positions(indices: Tensor, size: number, node: Node): ArrayLike<number> {
+  const { kind, bits } = dtypes[indices.dtype]
+  const given = kind === 'integer' && bits < 64 ? (elementsOf(indices) as Int32Array) : toNumbers(indices)
+  let negative = false
+  for (let i = 0; i < given.length; i++) {
+    const index = given[i]
+    if (index < -size || index >= size)
+      throw nodeError(node, 'gather-index', `index ${index} is outside of an axis of size ${size}`)
+    negative ||= index < 0
+  }
+  return negative ? given.map((index) => (index < 0 ? index + size : index)) : given
+}

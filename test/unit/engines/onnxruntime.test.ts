@@ -129,6 +129,22 @@ describe('onnxruntime', () => {
     expect(Number(y.data[0])).toBeCloseTo(0.3, 6)
   })
 
+  it('takes large weights from where they lie, and keeps its own copy', async () => {
+    const draft = createDraft()
+    const x = draft.input('x', 'float32', [1, 600])
+    const weights = Float32Array.from({ length: 600 * 600 }, (_, i) => (i % 601 === 0 ? 2 : 0))
+    draft.output(draft.add('MatMul', [x, draft.constant('w', float32(weights, [600, 600]))]), 'float32', [1, 600])
+    const session = await onnxruntime.createSession(draft.finish())
+    const input = float32(
+      Float32Array.from({ length: 600 }, (_, i) => i),
+      [1, 600],
+    )
+    weights.fill(0)
+    const outputs = await session.run({ x: input })
+    expect(Object.values(outputs)[0].data).toEqual(input.data.map((value) => 2 * value))
+    await session.close()
+  })
+
   it('probes for a blocked layout of 8 or 16 channels, or none', async () => {
     expect([undefined, 8, 16]).toContain(await onnxruntime.block!())
   })
