@@ -3,7 +3,7 @@ import { defineLadder } from '../ladder.ts'
 
 const recipe = `
 name: lenet-5-deep-compression
-training: { optimizer: sgd, momentum: 0.9, learningRate: 0.02, weightDecay: 0.0005, schedule: cosine, batchSize: 64, augmentation: crop }
+training: { optimizer: sgd, momentum: 0.9, learningRate: 0.02, weightDecay: 0.0005, schedule: cosine, batchSize: 64 }
 steps:
   - method: magnitude
     rounds: 4
@@ -13,8 +13,8 @@ steps:
       conv1: { sparsity: 0.34 }
       conv2: { sparsity: 0.88 }
       fc2: { sparsity: 0.81 }
-    retrain: { epochs: 1 }
-    finish: { epochs: 10 }
+    retrain: { epochs: 1, augmentation: crop }
+    finish: { epochs: 8, augmentation: none, weightDecay: 0.0002, learningRate: 0.03 }
   - method: k-means
     bits: 5
     initialization: linear
