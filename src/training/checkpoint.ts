@@ -109,8 +109,9 @@ export function readCheckpoint(bytes: Uint8Array): Checkpoint {
       list.map(({ name, dtype, shape }): [string, Tensor] => {
         const size = (elementCount(shape) * dtypes[dtype].bits) / 8
         if (!(size >= 0) || size > end - offset) throw damaged('is cut short')
-        // Copied, because a typed array must start at a multiple of its element's size.
-        const data = bytes.slice(offset, offset + size).buffer
+        // Copied, because a typed array must start at a multiple of its element's size; by constructor, because the
+        // slice of a Buffer, which is what files are read into, shares the memory of the whole.
+        const data = new Uint8Array(bytes.subarray(offset, offset + size)).buffer
         offset += size
         const array = dtypes[dtype].array as unknown as new (buffer: ArrayBuffer) => DataOf
         return [name, createTensor(dtype, shape, new array(data))]

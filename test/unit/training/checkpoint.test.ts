@@ -23,6 +23,12 @@ describe('checkpoints', () => {
     expect(identical(read.best!.state.get('weight')!, checkpoint.best!.state.get('weight')!)).toBe(true)
   })
 
+  it('reads the Buffer that a file is read into', () => {
+    const bytes = writeCheckpoint(checkpoint)
+    const file = Buffer.concat([Buffer.from([0]), bytes]).subarray(1)
+    expect(readCheckpoint(file)).toEqual(readCheckpoint(bytes))
+  })
+
   it('refuse to be damaged', () => {
     const bytes = writeCheckpoint(checkpoint)
     fc.assert(
