@@ -10,6 +10,7 @@ import { concatenate } from '../formats/onnx/wire.ts'
 import { encodeModel, writeModel } from '../formats/onnx/write.ts'
 import { createDraft } from '../ir/draft.ts'
 import type { Model } from '../ir/model.ts'
+import { unfoldCodes } from '../ir/unfold.ts'
 import { dtypes, type DType, type NumericData } from '../tensor/dtype.ts'
 import { byteLength, createTensor, type Tensor } from '../tensor/tensor.ts'
 import { collectGarbage } from './garbage.ts'
@@ -49,7 +50,7 @@ export const onnxruntime: Engine = {
     refuseUncarried(model)
     const runnable = needsLowering(model) ? lower(model, await targetOf(options)) : model
     if (weightBytes(model) > COLLECTED) collectGarbage()
-    const { bytes, weights } = options.purpose === 'training' ? whole(runnable) : withWeightsApart(runnable)
+    const { bytes, weights } = partsOf(runnable, options)
     try {
       const session = await ort.InferenceSession.create(bytes, { ...sessionOptions(options), externalData: weights })
       return wrapSession(session, model)
@@ -69,6 +70,15 @@ function weightBytes(model: Model): number {
   let bytes = 0
   for (const tensor of model.graph.initializers.values()) bytes += byteLength(tensor)
   return bytes
+}
+
+/**
+ * What onnxruntime gets. For inference it would itself fold codes into weights, through copies of several times their
+ * memory: it is given the weights.
+ */
+function partsOf(model: Model, { purpose = 'inference' }: SessionOptions): ModelParts {
+  if (purpose === 'training') return whole(model)
+  return withWeightsApart(purpose === 'inference' ? unfoldCodes(model, APART) : model)
 }
 
 /** The model in one piece. A training graph may write through its initializers, so it gets copies of all of them. */
