@@ -1,6 +1,7 @@
 import type { ProgressEvent, ProgressListener } from '../progress.ts'
 import { formatCount, formatNumber, formatSeconds } from './format.ts'
 import type { Io } from './io.ts'
+import { visible } from './visible.ts'
 
 /** Shows what a command is doing, on stderr. */
 export interface ProgressDisplay {
@@ -24,8 +25,9 @@ export function createProgressDisplay(io: Io, now: () => number = () => performa
   let drawn = Number.NEGATIVE_INFINITY
   let open = false
   const draw = (event: ProgressEvent) => {
-    const text = describe(event, now() - current!.started, current!.from, io.terminal)
-    if (io.terminal) io.stderr(`\r\u001b[2K${[...text].slice(0, Math.max(20, io.columns - 1)).join('')}`)
+    const width = io.terminal ? Math.max(20, io.columns - 1) : Number.POSITIVE_INFINITY
+    const text = describe(event, now() - current!.started, current!.from, io.terminal, width)
+    if (io.terminal) io.stderr(`\r\u001b[2K${text}`)
     else io.stderr(`${text}\n`)
     open = io.terminal
     drawn = now()
@@ -50,7 +52,7 @@ export function createProgressDisplay(io: Io, now: () => number = () => performa
     },
     note(text) {
       close()
-      io.stderr(`${text}\n`)
+      io.stderr(`${visible(text)}\n`)
     },
     finish: close,
   }
@@ -59,25 +61,31 @@ export function createProgressDisplay(io: Io, now: () => number = () => performa
 /** Keys of details that are shown as rate and time left, not as facts. */
 const etaKey = 'etaSeconds'
 
-function describe(event: ProgressEvent, elapsedMs: number, from: number, terminal: boolean): string {
+/** One line of at most `width` characters: where it would be longer, facts in its middle, then the bar, give way to the time left. */
+function describe(event: ProgressEvent, elapsedMs: number, from: number, terminal: boolean, width: number): string {
   const { task, done, total, detail = {} } = event
   const share = total > 0 ? Math.min(1, done / total) : 0
-  const parts = [task.padEnd(terminal ? 12 : 0)]
-  if (terminal) parts.push(bar(share))
-  parts.push(`${Math.floor(share * 100)} %`.padStart(5), `${formatNumber(done)}/${formatNumber(total)}`)
+  const head = [visible(task).padEnd(terminal ? 12 : 0)]
+  if (terminal) head.push(bar(share))
+  head.push(`${Math.floor(share * 100)} %`.padStart(5), `${formatNumber(done)}/${formatNumber(total)}`)
   const facts = Object.entries(detail).filter(([key]) => key !== etaKey)
-  for (const [key, value] of facts) parts.push(`${spaced(key)} ${formatValue(key, value)}`)
+  const middle = facts.map(([key, value]) => visible(`${spaced(key)} ${formatValue(key, value)}`))
+  const tail: string[] = []
   const advanced = done - from
   if (!facts.some(([key]) => key.endsWith('PerSecond')) && advanced > 0 && elapsedMs > 500) {
     const rate = advanced / (elapsedMs / 1000)
-    parts.push(`${rate >= 10 ? formatCount(rate) : rate.toPrecision(2)}/s`)
+    middle.push(`${rate >= 10 ? formatCount(rate) : rate.toPrecision(2)}/s`)
   }
   const known = detail[etaKey]
   const eta =
     typeof known === 'number' ? known : advanced > 0 ? ((elapsedMs / 1000) * (total - done)) / advanced : undefined
-  if (share >= 1) parts.push(`in ${formatSeconds(elapsedMs / 1000)}`)
-  else if (eta !== undefined && elapsedMs > 500) parts.push(`${formatSeconds(eta)} left`)
-  return parts.join('  ').trim()
+  if (share >= 1) tail.push(`in ${formatSeconds(elapsedMs / 1000)}`)
+  else if (eta !== undefined && elapsedMs > 500) tail.push(`${formatSeconds(eta)} left`)
+  const line = () => [...[...head, ...middle, ...tail].join('  ').trim()]
+  while (middle.length > 0 && line().length > width) middle.pop()
+  if (line().length > width) head[0] = head[0].trimEnd()
+  if (line().length > width) head.splice(1, 1)
+  return line().slice(0, width).join('')
 }
 
 function bar(share: number): string {

@@ -1,6 +1,7 @@
 import type { RunReport, SizeMeasure } from '../pipelines/result.ts'
 import { formatBytes, formatCount, formatMs, formatPercent, formatRatio, formatSeconds } from './format.ts'
-import { formatFacts, formatTable, left, right } from './table.ts'
+import { formatFacts, formatTable, left, names, right } from './table.ts'
+import { visible } from './visible.ts'
 
 /** The table of a run on the terminal: what each step came to, the proof, and what a reader must know. */
 export function formatRun(report: RunReport, written: readonly string[]): string {
@@ -57,7 +58,7 @@ export function formatRun(report: RunReport, written: readonly string[]): string
   for (const path of written) facts.push(['wrote', path])
   facts.push(['time', formatSeconds(report.seconds)])
   const proof = formatTable(
-    [left('proof'), left(''), left('')],
+    [left('proof'), names(''), left('')],
     report.proof.map(({ check, passed, detail }) => [passed ? 'passed' : 'FAILED', check, detail]),
   )
   return `${steps}\n${formatFacts(facts)}\n${proof}${list('good to know', report.remarks)}${list(
@@ -67,7 +68,7 @@ export function formatRun(report: RunReport, written: readonly string[]): string
 }
 
 function list(title: string, lines: readonly string[]): string {
-  return lines.length > 0 ? `\n${title}\n${lines.map((line) => `  - ${line}\n`).join('')}` : ''
+  return lines.length > 0 ? `\n${title}\n${lines.map((line) => `  - ${visible(line)}\n`).join('')}` : ''
 }
 
 /** The exit status of a run: not zero where something was not proven. */

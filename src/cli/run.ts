@@ -5,6 +5,7 @@ import type { CliCommand, Outcome } from './command.ts'
 import { commands } from './commands.ts'
 import type { Io } from './io.ts'
 import { createProgressDisplay } from './progress.ts'
+import { visible } from './visible.ts'
 
 /** The exit status after Ctrl-C, as shells have it. */
 const interrupted = 130
@@ -72,7 +73,10 @@ function addCommand(
       const { quiet } = command.opts<{ quiet?: boolean }>()
       const progress = createProgressDisplay(quiet ? { ...io, stderr: () => {} } : io)
       try {
-        finish(await record.execute(command.args, command.opts(), { signal: io.signal, progress, json }))
+        const outcome = await record.execute(command.args, command.opts(), { signal: io.signal, progress, json })
+        // The line that is being drawn ends first: a terminal shows both streams.
+        progress.finish()
+        finish(outcome)
       } finally {
         progress.finish()
       }
@@ -112,9 +116,9 @@ function describeError(error: unknown, aborted: boolean): ErrorReport {
 }
 
 function report(code: string, message: string, exitCode: number, place?: string, hint?: string): ErrorReport {
-  const lines = [`error[${code}]: ${message}`]
-  if (place) lines.push(`  at ${place}`)
-  if (hint) lines.push(`  hint: ${hint}`)
+  const lines = [`error[${code}]: ${visible(message)}`]
+  if (place) lines.push(`  at ${visible(place)}`)
+  if (hint) lines.push(`  hint: ${visible(hint)}`)
   return { error: { code, message, place, hint, exitCode }, text: `${lines.join('\n')}\n`, exitCode }
 }
 

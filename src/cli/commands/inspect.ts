@@ -12,7 +12,8 @@ import { defineCommand } from '../command.ts'
 import { loadModel } from '../files.ts'
 import { formatBytes, formatCount, formatPercent } from '../format.ts'
 import { wholeNumber } from '../numbers.ts'
-import { formatFacts, formatTable, left, right } from '../table.ts'
+import { formatFacts, formatTable, left, names, right } from '../table.ts'
+import { visible } from '../visible.ts'
 
 interface LayerFacts {
   readonly name: string
@@ -97,7 +98,7 @@ export const inspect = defineCommand<{ streams: number }>({
       problems
         .map(
           ({ code, message, place, hint }) =>
-            `error[${code}]: ${message}\n  at ${place}\n${hint ? `  hint: ${hint}\n` : ''}`,
+            `error[${code}]: ${visible(message)}\n  at ${visible(place)}\n${hint ? `  hint: ${visible(hint)}\n` : ''}`,
         )
         .join(''),
       facts.length > 0 ? formatLayers(facts) : '',
@@ -178,7 +179,7 @@ function formatValue({ name, type }: ValueInfo): string {
 function formatLayers(facts: readonly LayerFacts[]): string {
   return formatTable(
     [
-      left('layer'),
+      names('layer'),
       left('op'),
       left('shape'),
       right('parameters'),
@@ -220,7 +221,7 @@ function formatStreams({ streams, fileBytes }: ReturnType<typeof describePack>, 
     rows.push([`${sorted.length - most} more`, '', '', '', formatCount(rest), formatPercent(rest / fileBytes, 1), ''])
   return formatTable(
     [
-      left('stream of'),
+      names('stream of'),
       left('holds'),
       left('codec'),
       right('symbols'),

@@ -9,7 +9,8 @@ import {
 } from '../../../src/cli/format.ts'
 import type { Io } from '../../../src/cli/io.ts'
 import { createProgressDisplay } from '../../../src/cli/progress.ts'
-import { formatTable, left, right } from '../../../src/cli/table.ts'
+import { formatTable, left, names, right } from '../../../src/cli/table.ts'
+import { shortened, visible } from '../../../src/cli/visible.ts'
 
 describe('numbers', () => {
   it('are exact or say their unit', () => {
@@ -64,6 +65,26 @@ describe('formatTable', () => {
       ),
     ).toBe('a   é\nbb\n')
   })
+
+  it('shows control characters as escapes, and long names without their middle', () => {
+    expect(formatTable([left('')], [['a\u001b[31mb\nc']])).toBe('a\\x1b[31mb\\nc\n')
+    const long = 'x'.repeat(70)
+    expect(formatTable([names(''), left('')], [[long, long]])).toBe(`${'x'.repeat(30)}…${'x'.repeat(29)}  ${long}\n`)
+  })
+})
+
+describe('visible', () => {
+  it('escapes what steers a terminal or turns text around, and leaves letters of any script', () => {
+    expect(visible('\0\t\r\u007f\u009b\u200f\u202e\u2066\u2028')).toBe(
+      String.raw`\x00\t\r\x7f\x9b\u200f\u202e\u2066\u2028`,
+    )
+    expect(visible('läyer/重み.0 אב 👍')).toBe('läyer/重み.0 אב 👍')
+  })
+
+  it('shortens by characters, never through one', () => {
+    expect(shortened('abcdef', 6)).toBe('abcdef')
+    expect(shortened('👍👍👍👍👍', 4)).toBe('👍👍…👍')
+  })
 })
 
 function recorder(terminal: boolean): { io: Io; text(): string } {
@@ -94,6 +115,18 @@ describe('progress', () => {
     expect(drawings.length).toBeGreaterThan(50)
     for (const drawing of drawings) expect([...drawing].length).toBeLessThan(60)
     expect(drawings.find((drawing) => drawing.includes('50 %'))).toContain('[==========          ]')
+  })
+
+  it('keeps the time left on a narrow terminal, and escapes what details hold', () => {
+    const { io, text } = recorder(true)
+    let now = 0
+    const display = createProgressDisplay(io, () => now)
+    for (let done = 1; done <= 5; done++) {
+      now += 1000
+      display.listener({ task: 'train', done, total: 10, detail: { loss: 0.5, layer: 'a\u001b[2Jb'.repeat(9) } })
+    }
+    expect(text()).toMatch(/5\/10 {2}5\.0 s left$/)
+    expect(text()).not.toContain('\u001b[2J')
   })
 
   it('prints few plain lines elsewhere, the last one complete, with rate and time left', () => {
