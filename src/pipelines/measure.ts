@@ -7,7 +7,7 @@ import { operators } from '../ir/ops/index.ts'
 import { layers, type Layer } from '../ir/rewrite.ts'
 import { inferShapes, rebatch } from '../ir/shapes.ts'
 import { layerKind } from '../methods/layer-choice.ts'
-import { constantsOf, isPlainFloat } from '../methods/weights.ts'
+import { constantsOf, isPlainFloat, weightsOfLayers } from '../methods/weights.ts'
 import { dtypes } from '../tensor/dtype.ts'
 import { byteLength, elementCount, type Tensor } from '../tensor/tensor.ts'
 import { evaluate } from '../training/evaluate.ts'
@@ -15,12 +15,25 @@ import { denseLayers } from './dense.ts'
 import { histogramOf, rangeOf } from './histogram.ts'
 import type { AccuracyMeasure, BytesPart, LatencyComparison, LayerResult, SizeMeasure } from './result.ts'
 
-/** The bytes of a model's parameters: all its float initializers, as they are. */
+/**
+ * The bytes of a model's parameters as they are: its float initializers, and where weights are stored as codes, these.
+ * Shapes, axes and the like do not count.
+ */
 export function parameterBytes(model: Model): number {
-  let bytes = 0
-  for (const tensor of model.graph.initializers.values())
-    if (dtypes[tensor.dtype].kind === 'float') bytes += byteLength(tensor)
-  return bytes
+  return [...parametersOf(model).values()].reduce((bytes, tensor) => bytes + byteLength(tensor), 0)
+}
+
+/** Integers of at most this many bits are codes: the operators take shapes, axes and sizes in 32 and 64 bits only. */
+const MOST_CODE_BITS = 16
+
+function parametersOf(model: Model): Map<string, Tensor> {
+  const ofLayers = weightsOfLayers(model)
+  const isParameter = (name: string, { dtype }: Tensor) => {
+    const { kind, bits } = dtypes[dtype]
+    if (kind === 'float') return true
+    return (kind === 'integer' && bits <= MOST_CODE_BITS) || (ofLayers.has(name) && dtype !== 'int64')
+  }
+  return new Map([...model.graph.initializers].filter(([name, tensor]) => isParameter(name, tensor)))
 }
 
 /** The three ratios of `model` against `original`, and what they are made of. */
@@ -40,8 +53,7 @@ export function measureSize(original: Model, model: Model, packBytes: number): S
     storageBytes += account.bytes
     for (const name of constantsOf(model, stored)) counted.add(name)
   }
-  for (const [name, tensor] of model.graph.initializers)
-    if (!counted.has(name) && dtypes[tensor.dtype].kind === 'float') storageBytes += byteLength(tensor)
+  for (const [name, tensor] of parametersOf(model)) if (!counted.has(name)) storageBytes += byteLength(tensor)
   const before = parameterBytes(original)
   return {
     weights: total,

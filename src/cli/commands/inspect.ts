@@ -5,7 +5,7 @@ import { verify } from '../../ir/verify.ts'
 import { describePack } from '../../formats/pack/describe.ts'
 import { constantsOf } from '../../methods/weights.ts'
 import { denseLayers } from '../../pipelines/dense.ts'
-import { macsOf, parameterBytes } from '../../pipelines/measure.ts'
+import { macsOf } from '../../pipelines/measure.ts'
 import { byteLength, elementCount } from '../../tensor/tensor.ts'
 import { dtypes } from '../../tensor/dtype.ts'
 import { defineCommand } from '../command.ts'
@@ -51,7 +51,7 @@ export const inspect = defineCommand<{ streams: number }>({
     const parameters = [...model.graph.initializers.values()].filter(({ dtype }) => dtypes[dtype].kind === 'float')
     const totals = {
       parameters: parameters.reduce((sum, { shape }) => sum + elementCount(shape), 0),
-      parameterBytes: parameterBytes(model),
+      parameterBytes: parameters.reduce((sum, tensor) => sum + byteLength(tensor), 0),
       initializerBytes: [...model.graph.initializers.values()].reduce((sum, tensor) => sum + byteLength(tensor), 0),
       layerParameters: facts.reduce((sum, layer) => sum + layer.parameters, 0),
       macs: facts.every(({ macs }) => macs !== undefined) ? facts.reduce((sum, { macs }) => sum + macs!, 0) : undefined,
