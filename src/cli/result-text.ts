@@ -59,7 +59,11 @@ export function formatRun(report: RunReport, written: readonly string[]): string
   facts.push(['time', formatSeconds(report.seconds)])
   const proof = formatTable(
     [left('proof'), names(''), left('')],
-    report.proof.map(({ check, passed, detail }) => [passed ? 'passed' : 'FAILED', check, detail]),
+    report.proof.map(({ check, passed, leftOut, detail }) => [
+      leftOut ? 'left out' : passed ? 'passed' : 'FAILED',
+      check,
+      detail,
+    ]),
   )
   return `${steps}\n${formatFacts(facts)}\n${proof}${list('good to know', report.remarks)}${list(
     'left alone',

@@ -39,6 +39,7 @@ td .sub { font-weight: 400; color: var(--soft); font-size: 12px; }
 .checks li, .remarks li { padding: 8px 0 8px 30px; position: relative; border-top: 1px solid var(--line); }
 .checks li:first-child, .remarks li:first-child { border-top: 0; }
 .checks li::before { content: "✓"; position: absolute; left: 4px; color: var(--leaf); font-weight: 700; }
+.checks li.left-out::before { content: "–"; color: var(--soft); }
 .checks li.failed::before { content: "✗"; color: var(--bad); }
 .remarks li::before { content: "›"; position: absolute; left: 8px; color: var(--bark); font-weight: 700; }
 .checks span { color: var(--soft); font-size: 13px; }

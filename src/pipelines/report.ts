@@ -144,8 +144,8 @@ function tiles({ size, files, accuracy, latency }: RunReport): Markup {
 function checks({ proof }: RunReport): Markup {
   return html`<ul class="checks">
     ${proof.map(
-      ({ check, passed, detail }) =>
-        html`<li class="${passed ? 'passed' : 'failed'}">${check} <span>${detail}</span></li>`,
+      ({ check, passed, leftOut, detail }) =>
+        html`<li class="${leftOut ? 'left-out' : passed ? 'passed' : 'failed'}">${check} <span>${detail}</span></li>`,
     )}
   </ul>`
 }
@@ -171,7 +171,7 @@ function stageTable({ stages, accuracy, files, size }: RunReport): Markup {
       <th class="n">weights kept</th>
       <th class="n">storage with indices</th>
       <th class="n">bytes of the real file</th>
-      <th class="n">pack</th>
+      <th class="n">size</th>
       <th class="n">accuracy</th>
       <th class="n">time</th>
     </tr>

@@ -49,7 +49,10 @@ export interface Skipped {
 /** One check of the proof. A run whose checks do not all pass is a bug, and says so. */
 export interface ProofCheck {
   readonly check: string
+  /** False for a failure only. */
   readonly passed: boolean
+  /** Set where the check could not be made: nothing failed, and nothing is shown either. */
+  readonly leftOut?: true
   readonly detail: string
 }
 

@@ -64,14 +64,26 @@ interface Pass {
 /**
  * Applies a recipe to a model and measures and proves the result. Where the recipe has a budget, the strengths of its
  * methods are searched on the validation data. The model is not changed.
- * @throws ModelError when the model is not valid, UsageError when recipe and data do not fit; whatever a method throws.
+ * @throws ModelError or UnsupportedError when the model is not valid or the engine does not take it, UsageError when recipe and data do not fit; whatever a method throws.
  */
 export async function runRecipe(model: Model, recipe: Recipe, environment: RunEnvironment): Promise<RunResult> {
   const start = performance.now()
   assertValid(model)
   const seed = environment.seed ?? recipe.seed
+  await assertAccepted(model, environment, seed)
   const { pass, budget } = await withinBudget(model, recipe, environment, seed)
   return finishRun(model, recipe, environment, { pass, budget, seed, start })
+}
+
+/** Above so many bytes of parameters a session only to see whether there can be one costs too much. */
+const MOST_TRIED_BYTES = 50_000_000
+
+/** The proof will run the original: what the engine refuses is better known before hours of work. */
+async function assertAccepted(model: Model, { engine, data }: RunEnvironment, seed: number): Promise<void> {
+  if (parameterBytes(model) > MOST_TRIED_BYTES) return
+  if (!(await sampleInputs(model, { seed, batch: 1, data: data?.validation }))) return
+  const session = await engine.createSession(model, { purpose: 'check' })
+  await session.close()
 }
 
 async function withinBudget(model: Model, recipe: Recipe, environment: RunEnvironment, seed: number) {

@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest'
+import { formatRun } from '../../../src/cli/result-text.ts'
 import type { DataSplits } from '../../../src/datasets/dataset.ts'
 import { onnxruntime } from '../../../src/engines/onnxruntime.ts'
+import { EspalierError } from '../../../src/errors.ts'
 import { writeModel } from '../../../src/formats/onnx/write.ts'
 import { readPack } from '../../../src/formats/pack/read.ts'
 import { parseRecipe } from '../../../src/pipelines/recipe.ts'
@@ -146,6 +148,36 @@ steps:
     expect(seen.some((event) => event.startsWith('retrain 1/3'))).toBe(false)
     expect(seen.some((event) => event.startsWith('retrain 3/3'))).toBe(true)
     expect([...files.keys()].every((name) => /\.(onnx|json)$/.test(name))).toBe(true)
+  })
+
+  it('tells what the engine refuses before the first step', async () => {
+    const { graph } = mlp.model
+    const last = graph.nodes.at(-1)!
+    const nodes = [
+      ...graph.nodes.slice(0, -1),
+      { ...last, outputs: ['inner'] },
+      { name: 'twist', op: 'Twist', domain: 'test', attributes: {}, inputs: ['inner'], outputs: last.outputs },
+    ]
+    const model = {
+      ...mlp.model,
+      opsets: new Map([...mlp.model.opsets, ['test', 1]]),
+      graph: { ...graph, nodes },
+    }
+    const recipe = parseRecipe('steps: [{ method: magnitude, sparsity: 0.5 }]')
+    const seen: string[] = []
+    const run = runRecipe(model, recipe, { ...fast, onStage: ({ method }) => seen.push(method) })
+    await expect(run).rejects.toBeInstanceOf(EspalierError)
+    expect(seen).toEqual([])
+  })
+
+  it('does not show as passed what it could not run', async () => {
+    const { graph } = mlp.model
+    const inputs = graph.inputs.map(({ name, type }) => ({ name, type: type && { dtype: type.dtype } }))
+    const recipe = parseRecipe('steps: [{ method: magnitude, sparsity: 0.5 }]')
+    const { report } = await runRecipe({ ...mlp.model, graph: { ...graph, inputs } }, recipe, fast)
+    expect(report.proof.at(-1)).toMatchObject({ check: 'the engine runs it', leftOut: true })
+    expect(formatRun(report, [])).toMatch(/left out {2}the engine runs it/)
+    expect(formatReport(report)).toContain('<li class="left-out">the engine runs it')
   })
 
   it('stops when it is told to', async () => {
