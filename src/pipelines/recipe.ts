@@ -10,6 +10,8 @@ import type { TrainingSettings } from '../training/settings.ts'
 export interface RecipeStep {
   readonly method: Method
   readonly options: unknown
+  /** Where the recipe writes each pattern for layers, as file:line:column: whether it fits, only a model tells. */
+  readonly patternPlaces: ReadonlyMap<string, string>
 }
 
 /** How much a result may lose, and how hard to look for one that loses no more. */
@@ -107,7 +109,12 @@ export function parseRecipe(text: string, source: RecipeSource = {}): Recipe {
     const method = known.get(name)
     if (!method)
       throw fault(reader, ['steps', position, 'method'], `there is no method '${name}'`, nearest(name, known.keys()))
-    return { method, options: checked(method.options, options, ['steps', position], reader, name, ['method']) }
+    const at = ['steps', position]
+    return {
+      method,
+      options: checked(method.options, options, at, reader, name, ['method']),
+      patternPlaces: patternPlaces(reader, at, options),
+    }
   })
   const preprocessing =
     recipe.preprocessing &&
@@ -181,6 +188,19 @@ function nearest(name: string, candidates: Iterable<string>): string {
 /** A complaint about the value at `path`, or about its key. */
 function fault(reader: Reader, path: Path, message: string, hint?: string, aboutKey = false): UsageError {
   return new UsageError('recipe', message, { place: positionOf(reader, path, aboutKey), hint })
+}
+
+function patternPlaces(reader: Reader, at: Path, options: Readonly<Record<string, unknown>>): Map<string, string> {
+  const places = new Map<string, string>()
+  for (const key of ['include', 'exclude']) {
+    const list = options[key]
+    if (!Array.isArray(list)) continue
+    for (const [i, pattern] of list.entries())
+      if (!places.has(String(pattern))) places.set(String(pattern), positionOf(reader, [...at, key, i], false))
+  }
+  for (const pattern of Object.keys(options.layers ?? {}))
+    if (!places.has(pattern)) places.set(pattern, positionOf(reader, [...at, 'layers', pattern], true))
+  return places
 }
 
 function positionOf({ document, lines, file }: Reader, path: Path, aboutKey: boolean): string {

@@ -131,7 +131,7 @@ async function applySteps(
   let key = store
     ? fingerprint([writeModel(model), data?.train.name ?? '', String(seed), JSON.stringify(recipe.training ?? {})])
     : ''
-  for (const [position, { method, options: written }] of recipe.steps.entries()) {
+  for (const [position, { method, options: written, patternPlaces }] of recipe.steps.entries()) {
     signal?.throwIfAborted()
     const options = strength === 1 || !method.strength ? written : method.strength(written, strength)
     if (method.needs.includes('training-data') && !data)
@@ -162,7 +162,7 @@ async function applySteps(
       ...(trainings ? { checkpoints: trainings.open } : {}),
       skip: (layer, reason) => ownSkips.push({ layer, method: method.name, reason }),
     }
-    current = await method.apply(current, options, context)
+    current = await placed(patternPlaces, () => method.apply(current, options, context))
     const problems = verify(current)
     if (problems.length > 0)
       throw new ModelError(
@@ -189,6 +189,17 @@ async function applySteps(
     environment.onStage?.(stage, position)
   }
   return { model: current, pack: pack ?? writePack(current), stages, skipped }
+}
+
+/** A pattern that fits no layer is complained about where the recipe writes it. */
+async function placed(places: ReadonlyMap<string, string>, apply: () => Promise<Model>): Promise<Model> {
+  try {
+    return await apply()
+  } catch (error) {
+    const place = error instanceof UsageError && error.code === 'layer-pattern' && places.get(error.place ?? '')
+    if (!place) throw error
+    throw new UsageError(error.code, error.message, { place, hint: error.hint, cause: error })
+  }
 }
 
 async function finishRun(

@@ -2,7 +2,6 @@ import { describe, expect, it } from 'vitest'
 import { formatRun } from '../../../src/cli/result-text.ts'
 import type { DataSplits } from '../../../src/datasets/dataset.ts'
 import { onnxruntime } from '../../../src/engines/onnxruntime.ts'
-import { EspalierError } from '../../../src/errors.ts'
 import { writeModel } from '../../../src/formats/onnx/write.ts'
 import { readPack } from '../../../src/formats/pack/read.ts'
 import { parseRecipe } from '../../../src/pipelines/recipe.ts'
@@ -166,7 +165,7 @@ steps:
     const recipe = parseRecipe('steps: [{ method: magnitude, sparsity: 0.5 }]')
     const seen: string[] = []
     const run = runRecipe(model, recipe, { ...fast, onStage: ({ method }) => seen.push(method) })
-    await expect(run).rejects.toBeInstanceOf(EspalierError)
+    await expect(run).rejects.toMatchObject({ code: 'engine-refused' })
     expect(seen).toEqual([])
   })
 
@@ -178,6 +177,16 @@ steps:
     expect(report.proof.at(-1)).toMatchObject({ check: 'the engine runs it', leftOut: true })
     expect(formatRun(report, [])).toMatch(/left out {2}the engine runs it/)
     expect(formatReport(report)).toContain('<li class="left-out">the engine runs it')
+  })
+
+  it('names the place in the recipe of a pattern that fits no layer', async () => {
+    for (const [options, place] of [
+      ['exclude: [fc2, nothing]', 'r.yaml:4:20'],
+      ['layers: { nothing: { sparsity: 0.1 } }', 'r.yaml:4:15'],
+    ]) {
+      const recipe = parseRecipe(`steps:\n  - method: magnitude\n    sparsity: 0.5\n    ${options}`, { file: 'r.yaml' })
+      await expect(runRecipe(mlp.model, recipe, fast)).rejects.toMatchObject({ code: 'layer-pattern', place })
+    }
   })
 
   it('stops when it is told to', async () => {
