@@ -2,6 +2,7 @@ import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { commands } from '../../../src/cli/commands.ts'
+import { run } from '../../../src/cli/run.ts'
 import { writeModelFile } from '../../../src/formats/onnx/file.ts'
 import type { Model } from '../../../src/ir/model.ts'
 import { methods } from '../../../src/methods/index.ts'
@@ -172,6 +173,18 @@ describe('errors', () => {
 })
 
 describe('commands', () => {
+  it('end the progress line before they print the result on the same terminal', async () => {
+    let screen = ''
+    const print = (text: string) => {
+      screen += text
+    }
+    const argv = ['train', model, '--data', data, '-o', folder.path('screen.onnx'), '--epochs', '1']
+    const io = { stdout: print, stderr: print, terminal: true, columns: 80, signal: new AbortController().signal }
+    expect(await run(argv, io)).toBe(0)
+    expect(screen).toContain('\u001b[2K')
+    expect(screen).toMatch(/\nepoch {2}/)
+  })
+
   it('train, compress, inspect, restore, evaluate and compare a network', async () => {
     const trained = folder.path('trained.onnx')
     const training = await cliJson<{ history: unknown[] }>([
