@@ -1,6 +1,6 @@
 import { storageWithIndices } from '../codecs/accounting.ts'
 import type { Dataset } from '../datasets/dataset.ts'
-import type { Engine } from '../engines/engine.ts'
+import type { Engine, Session } from '../engines/engine.ts'
 import { describePack } from '../formats/pack/describe.ts'
 import { operatorKey, type Model } from '../ir/model.ts'
 import { operators } from '../ir/ops/index.ts'
@@ -114,39 +114,68 @@ export interface LatencyOptions {
   readonly signal?: AbortSignal
 }
 
+/** Above this many bytes of parameters two sessions are not held at once. */
+const HELD_BYTES = 64e6
+
 /**
  * Times both models on the same inputs in the same engine, turn by turn, so that whatever else the machine does hits
- * both alike.
+ * both alike. Large models take turns in four blocks, one session at a time, so that memory holds only one of them.
  */
 export async function measureLatency(
   before: Model,
   after: Model,
   feeds: Readonly<Record<string, Tensor>>,
   engine: Engine,
-  options: LatencyOptions = {},
+  { runs = 30, limitMs = 4000, signal }: LatencyOptions = {},
 ): Promise<LatencyComparison> {
-  // The smaller model first: what the engine takes while it unfolds its codes is then not added to the other's weights.
-  const sessions = [await engine.createSession(after)]
+  const models = [before, after] as const
+  const times: readonly [number[], number[]] = [[], []]
+  const timeOnce = async (session: Session, which: 0 | 1) => {
+    const begin = performance.now()
+    await session.run(feeds)
+    times[which].push(performance.now() - begin)
+  }
+  if (parameterBytes(before) > HELD_BYTES)
+    for (const which of [0, 1, 1, 0] as const)
+      await withSession(engine, models[which], feeds, async (session) => {
+        const start = performance.now()
+        for (let run = 0; run < runs / 2; run++) {
+          signal?.throwIfAborted()
+          await timeOnce(session, which)
+          if (performance.now() - start > limitMs / 4 && run >= 2) break
+        }
+      })
+  else
+    await withSession(engine, after, feeds, (second) =>
+      withSession(engine, before, feeds, async (first) => {
+        const sessions = [first, second] as const
+        const start = performance.now()
+        for (let run = 0; run < runs; run++) {
+          signal?.throwIfAborted()
+          for (const which of run % 2 === 0 ? ([0, 1] as const) : ([1, 0] as const))
+            await timeOnce(sessions[which], which)
+          if (performance.now() - start > limitMs && run >= 4) break
+        }
+      }),
+    )
+  const batch = Object.values(feeds)[0]?.shape[0] ?? 1
+  const [original, smaller] = times.map(quartiles)
+  return { engine: engine.name, batch, runs: times[0].length, before: original, after: smaller }
+}
+
+/** Works with a session that has run three times, and closes it. */
+async function withSession(
+  engine: Engine,
+  model: Model,
+  feeds: Readonly<Record<string, Tensor>>,
+  work: (session: Session) => Promise<void>,
+): Promise<void> {
+  const session = await engine.createSession(model)
   try {
-    sessions.unshift(await engine.createSession(before))
-    const times: [number[], number[]] = [[], []]
-    for (const session of sessions) for (let i = 0; i < 3; i++) await session.run(feeds)
-    const start = performance.now()
-    const limit = options.limitMs ?? 4000
-    for (let run = 0; run < (options.runs ?? 30); run++) {
-      options.signal?.throwIfAborted()
-      for (const which of run % 2 === 0 ? ([0, 1] as const) : ([1, 0] as const)) {
-        const begin = performance.now()
-        await sessions[which].run(feeds)
-        times[which].push(performance.now() - begin)
-      }
-      if (performance.now() - start > limit && run >= 4) break
-    }
-    const batch = Object.values(feeds)[0]?.shape[0] ?? 1
-    const [original, smaller] = times.map(quartiles)
-    return { engine: engine.name, batch, runs: times[0].length, before: original, after: smaller }
+    for (let i = 0; i < 3; i++) await session.run(feeds)
+    await work(session)
   } finally {
-    for (const session of sessions) await session.close()
+    await session.close()
   }
 }
 

@@ -30,5 +30,5 @@ export const lenet300100DeepCompression = defineLadder({
   recipe,
   published: { pruned: 12, shared: 32, coded: 40, errorBefore: 1.64, errorAfter: 1.58 },
   errorAtMost: 1.64,
-  minutes: 4,
+  minutes: 2,
 })
