@@ -29,6 +29,8 @@ export interface Ladder {
     readonly errorAfter: number
   }
   readonly errorAtMost: number
+  /** What else differs from the paper, in full sentences. */
+  readonly remark?: string
   readonly minutes: number
 }
 
@@ -81,7 +83,8 @@ export function defineLadder(ladder: Ladder): PaperRow {
     seeds: [1, 2, 3],
     minutes: ladder.minutes,
     difference:
-      'The paper counts the weights that are left in its first rung and trains with SGD at fixed rates; we also count bytes of real files, graph and codebooks included, prune gradually and lower the rate along a cosine.',
+      'The paper counts the weights that are left in its first rung and trains with SGD at fixed rates; we also count bytes of real files, graph and codebooks included, prune gradually and lower the rate along a cosine.' +
+      (ladder.remark ? ` ${ladder.remark}` : ''),
     async run(environment) {
       const { seed, engine, store, progress, signal } = environment
       const { data, dense } = await trainOnMnist(ladder.build({ seed }), ladder.dense, environment)

@@ -7,7 +7,7 @@ export function papersPage(rows: readonly PaperRow[], results: ReadonlyMap<strin
     '# Papers: what they say, what we measure',
     '',
     'Written by `npm run papers` from `docs/papers/*.json`; do not edit.',
-    'Ours is the mean over the seeds with its sample standard deviation. Test sets are only measured, after each step and at the end; every choice was made on validation data.',
+    'Ours is the mean over the seeds with its sample standard deviation. Test sets are only measured, after each step and at the end; choices were made on validation data, except where a row says otherwise. Minutes are wall time, pauses of the run included.',
     '',
     ...rows.flatMap((row) => section(row, results.get(row.name))),
   ].join('\n')

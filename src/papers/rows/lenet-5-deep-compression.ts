@@ -33,5 +33,7 @@ export const lenet5DeepCompression = defineLadder({
   recipe,
   published: { pruned: 12, shared: 33, coded: 39, errorBefore: 0.8, errorAfter: 0.74 },
   errorAtMost: 0.8,
+  remark:
+    'The paper shifts no images; we do while training the dense network and in the rounds of pruning. The settings were chosen by validation error, after the test error of earlier settings had been seen on seed 1.',
   minutes: 10,
 })
