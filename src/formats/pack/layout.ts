@@ -34,8 +34,7 @@ export interface SharedStream {
 }
 
 /** A layout that was read, and the sizes of its frame. */
-export interface ReadLayout extends Layout {
-  readonly blueprint: Blueprint
+export interface ReadLayout extends Head {
   /** Bytes before the head. */
   readonly headerBytes: number
   readonly headBytes: number
@@ -54,7 +53,7 @@ export function sharedTypes(slots: readonly Slot[], contents: readonly Content[]
 }
 
 /** All streams in the order of the file. */
-function allStreams(layout: Layout): Stream[] {
+export function allStreams(layout: Layout): Stream[] {
   return [...layout.sharedStreams.map(({ stream }) => stream), ...layout.contents.flatMap(streamsOf)]
 }
 
@@ -98,25 +97,42 @@ export function defaultLimit(packBytes: number): number {
   return FREE_BYTES + packBytes * EXPANSION
 }
 
-/**
- * Reads the frame and splits the body into streams, without decoding them.
- * @throws DataError when anything does not add up, or the model would exceed `maxBytes`.
- */
-export function readLayout(bytes: Uint8Array, maxBytes: number): ReadLayout {
-  const reader = createByteReader(bytes, 'pack')
-  checkFrame(bytes)
-  reader.bytes(5)
+/** What stands before the head of a pack. */
+export interface Header {
+  readonly isText: boolean
+  /** Bytes of the head, decoded. */
+  readonly length: number
+  /** Bytes of the head in the file. */
+  readonly stored: number
+  /** Bytes of the header itself. */
+  readonly bytes: number
+}
+
+/** The most bytes that a header takes. */
+export const LONGEST_HEADER = 22
+
+/** Reads the header. @throws DataError when it is none, or the head would exceed `maxBytes`. */
+export function readHeader(reader: ByteReader, maxBytes: number): Header {
+  checkVersion(reader.bytes(5))
   const form = reader.byte()
   if (form !== HEAD_PLAIN && form !== HEAD_TEXT)
     throw new DataError('pack-head', `the head is stored in form ${form}, which this version does not know`, {
       hint: 'Read the pack with the version of espalier that wrote it.',
     })
-  const headLength = reader.varint(form === HEAD_TEXT ? Math.min(maxBytes, LARGEST_TEXT) : reader.remaining)
-  const stored = form === HEAD_TEXT ? reader.varint(reader.remaining) : headLength
-  const headerBytes = reader.position
-  const coded = reader.bytes(stored)
+  const isText = form === HEAD_TEXT
+  const length = reader.varint(isText ? Math.min(maxBytes, LARGEST_TEXT) : maxBytes)
+  return { isText, length, stored: isText ? reader.varint(maxBytes) : length, bytes: reader.position }
+}
+
+/** What the head of a pack says: everything but the streams' bytes. */
+export interface Head extends Layout {
+  readonly blueprint: Blueprint
+}
+
+/** Reads the head from its bytes. @throws DataError when it contradicts itself, or the model would exceed `maxBytes`. */
+export function readHead(header: Header, stored: Uint8Array, maxBytes: number): Head {
   const head = createByteReader(
-    form === HEAD_TEXT ? decodeText(coded, headLength, dictionary) : coded,
+    header.isText ? decodeText(stored, header.length, dictionary) : stored,
     'head of the pack',
   )
   const skeleton = head.bytes(head.varint(head.remaining))
@@ -130,11 +146,22 @@ export function readLayout(bytes: Uint8Array, maxBytes: number): ReadLayout {
     stream: sharedStream(type, length, head.varint(), head.varint()),
   }))
   head.end()
-  const layout = { skeleton, contents, sharedStreams }
-  const checksumBytes = takeStreams(reader, allStreams(layout)) + 4
+  return { skeleton, contents, sharedStreams, blueprint }
+}
+
+/**
+ * Reads the frame and splits the body into streams, without decoding them.
+ * @throws DataError when anything does not add up, or the model would exceed `maxBytes`.
+ */
+export function readLayout(bytes: Uint8Array, maxBytes: number): ReadLayout {
+  checkFrame(bytes)
+  const reader = createByteReader(bytes, 'pack')
+  const header = readHeader(reader, maxBytes)
+  const head = readHead(header, reader.bytes(header.stored), maxBytes)
+  const checksumBytes = takeStreams(reader, allStreams(head)) + 4
   reader.bytes(4)
   reader.end()
-  return { ...layout, blueprint, headerBytes, headBytes: stored, checksumBytes }
+  return { ...head, headerBytes: header.bytes, headBytes: header.stored, checksumBytes }
 }
 
 /** The stream of the shared contents of an element type. */
@@ -142,20 +169,46 @@ function sharedStream(type: number, count: number, codec: number, length: number
   return { part: `shared ${elementTypes.get(type)!.name}`, codec, count, alphabet: 256, length }
 }
 
-function checkFrame(bytes: Uint8Array): void {
-  const hint = 'Fetch the file again.'
-  if (bytes.length < 4 || MAGIC.some((byte, i) => bytes[i] !== byte))
+const fetchAgain = 'Fetch the file again.'
+
+/** @throws DataError unless these are the first five bytes of a pack of this version. */
+function checkVersion(bytes: Uint8Array): void {
+  if (MAGIC.some((byte, i) => bytes[i] !== byte))
     throw new DataError('pack-magic', 'this is not a pack: it does not begin with ESPL', {
       hint: 'Give a file that `espalier compress` wrote.',
     })
-  if (bytes.length < 11) throw new DataError('pack-end', 'the pack ends within its header', { hint })
   if (bytes[4] !== VERSION)
     throw new DataError('pack-version', `the pack is of version ${bytes[4]}, and this reads version ${VERSION}`, {
       hint: 'Update espalier, or fetch the file again.',
     })
+}
+
+/** Checks a whole pack by its checksum. @throws DataError when it is none, damaged or cut short. */
+export function checkFrame(bytes: Uint8Array): void {
+  // What is no pack at all is told so, however short it is.
+  if (bytes.length < 11 && MAGIC.every((byte, i) => i >= bytes.length || bytes[i] === byte)) throw endsEarly()
+  checkVersion(bytes)
   const sum = createByteReader(bytes.subarray(bytes.length - 4)).uint32()
-  if (crc32(bytes.subarray(0, bytes.length - 4)) !== sum)
-    throw new DataError('pack-checksum', 'the pack is damaged or cut short: its checksum does not fit', { hint })
+  checkFile(crc32(bytes.subarray(0, bytes.length - 4)), sum)
+}
+
+/** The error of a pack that is shorter than a pack can be. */
+export const endsEarly = () => new DataError('pack-end', 'the pack ends within its header', { hint: fetchAgain })
+
+/** @throws DataError unless the checksum of the file is what its end says. */
+export function checkFile(sum: number, said: number): void {
+  if (sum !== said)
+    throw new DataError('pack-checksum', 'the pack is damaged or cut short: its checksum does not fit', {
+      hint: fetchAgain,
+    })
+}
+
+/** @throws DataError unless the checksum of the stream's bytes is what follows them. */
+export function checkStream(stream: Stream, said: number): void {
+  if (crc32(stream.bytes!) !== said)
+    throw new DataError('pack-checksum', `the stream '${stream.part}' is damaged: its checksum does not fit`, {
+      hint: fetchAgain,
+    })
 }
 
 /** Gives every stream its bytes. @returns The bytes of the streams' own checksums. */
@@ -165,10 +218,7 @@ function takeStreams(reader: ByteReader, streams: readonly Stream[]): number {
     stream.bytes = reader.bytes(stream.length)
     if (stream.length < CHECKED_STREAM) continue
     checksums += 4
-    if (reader.uint32() !== crc32(stream.bytes))
-      throw new DataError('pack-checksum', `the stream '${stream.part}' is damaged: its checksum does not fit`, {
-        hint: 'Fetch the file again.',
-      })
+    checkStream(stream, reader.uint32())
   }
   return checksums
 }
