@@ -25,38 +25,39 @@ export function decodeStream(stream: Stream, place: string): Symbols {
   return codec.decode(stream.bytes ?? new Uint8Array(0), stream.count, stream.alphabet, stream.shape)
 }
 
-/**
- * Decodes a content to `target`.
- * @param shared Hands out the next bytes of the shared stream of this element type.
- */
+/** What contents are put together from. */
+export interface Parts {
+  /** The symbols of a stream, decoded now or before. */
+  symbols(stream: Stream): Symbols
+  /** The next bytes of the shared stream of the content's element type. */
+  shared(length: number): Uint8Array
+}
+
+/** Writes a content to `target`. @throws DataError when its parts contradict each other. */
 export function decodeContent(
   content: Content,
   element: ElementType,
   target: Uint8Array,
-  shared: (length: number) => Uint8Array,
+  parts: Parts,
   place: string,
 ): void {
   const nested = (inner: Content, length: number): Uint8Array => {
     const bytes = new Uint8Array(length)
-    decodeContent(inner, element, bytes, shared, place)
+    decodeContent(inner, element, bytes, parts, place)
     return bytes
   }
   switch (content.kind) {
     case 'shared':
-      return target.set(shared(content.length))
+      return target.set(parts.shared(content.length))
     case 'planes':
-      return joinPlanes(
-        content.planes.map((plane) => decodeStream(plane, place)),
-        element,
-        target,
-      )
+      return joinPlanes(content.planes.map(parts.symbols), element, target)
     case 'symbols':
-      return fromSymbols(decodeStream(content.codes, place), element, target)
+      return fromSymbols(parts.symbols(content.codes), element, target)
     case 'ascending':
-      return fromSteps(decodeStream(content.steps, place), element, target)
+      return fromSteps(parts.symbols(content.steps), element, target)
     case 'palette': {
       const book = nested(content.codebook, content.size * element.width)
-      const codes = decodeStream(content.codes, place)
+      const codes = parts.symbols(content.codes)
       const { width } = element
       if (width === 2 || width === 4) {
         const values = toWords(book, width)
@@ -69,7 +70,7 @@ export function decodeContent(
       return
     }
     case 'masked': {
-      const mask = decodeStream(content.mask, place)
+      const mask = parts.symbols(content.mask)
       const values = nested(content.values, content.nonzero * element.width)
       const { width } = element
       let taken = 0

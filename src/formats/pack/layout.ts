@@ -108,6 +108,8 @@ export interface Header {
   readonly bytes: number
 }
 
+/** The fewest bytes that a pack has. */
+export const SHORTEST_PACK = 11
 /** The most bytes that a header takes. */
 export const LONGEST_HEADER = 22
 
@@ -186,7 +188,8 @@ function checkVersion(bytes: Uint8Array): void {
 /** Checks a whole pack by its checksum. @throws DataError when it is none, damaged or cut short. */
 export function checkFrame(bytes: Uint8Array): void {
   // What is no pack at all is told so, however short it is.
-  if (bytes.length < 11 && MAGIC.every((byte, i) => i >= bytes.length || bytes[i] === byte)) throw endsEarly()
+  if (bytes.length < SHORTEST_PACK && MAGIC.every((byte, i) => i >= bytes.length || bytes[i] === byte))
+    throw endsEarly()
   checkVersion(bytes)
   const sum = createByteReader(bytes.subarray(bytes.length - 4)).uint32()
   checkFile(crc32(bytes.subarray(0, bytes.length - 4)), sum)
