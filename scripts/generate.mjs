@@ -28,6 +28,15 @@ const registries = [
     key: 'record.name',
   },
   {
+    folder: 'src/formats',
+    marker: 'defineForeignFormat(',
+    name: 'foreignFormats',
+    type: 'ForeignFormat',
+    from: './foreign.ts',
+    key: 'record.name',
+    nested: true,
+  },
+  {
     folder: 'src/zoo',
     marker: 'defineNetwork(',
     name: 'networks',
