@@ -1,7 +1,8 @@
 import { codedBy, type BinaryCoder } from './binary-coder.ts'
 import { bitsFor } from './bit-io.ts'
 import { defineCodec, type Symbols } from './codec.ts'
-import { neighbourhood } from './neighbours.ts'
+import { Estimates } from './estimates.ts'
+import { neighbourhood, zeroNeighbours } from './neighbours.ts'
 
 /**
  * A binary range coder with adaptive probabilities. A symbol is a flag, whether it is 0, and, if not, its bits from
@@ -17,45 +18,22 @@ export const adaptive = defineCodec({
   ...codedBy(runModel),
 })
 
-/** The least probability of a decision, in 65,536ths. */
-const LEAST = 32
-/** Decisions after which the slow estimate is an average no longer: it goes on in steps of one to this many. */
-const SLOWEST = 250
-/** 16,384ths that the quick estimate moves at least. */
-const QUICKEST = 16384 >> 5
-
-/** 16,384 / (n + 1.5): the first steps of both estimates are those of an average. */
-const steps = Int32Array.from({ length: SLOWEST + 1 }, (_, n) => Math.floor(16384 / (n + 1.5)))
-
 function runModel(coder: BinaryCoder, symbols: Symbols, alphabet: number, shape?: readonly number[]): void {
   if (alphabet < 2) return
-  const { window, row, filter } = neighbourhood(shape, symbols.length)
+  const hood = neighbourhood(shape, symbols.length)
   const bits = bitsFor(alphabet)
   const nodes = 1 << bits
   const flags = 32
-  const quick = new Uint16Array(flags + 4 * nodes).fill(32768)
-  const slow = new Uint16Array(flags + 4 * nodes).fill(32768)
-  const seen = new Uint8Array(flags + 4 * nodes)
+  const estimates = new Estimates(flags + 4 * nodes)
   const decide = (index: number, bit: number): number => {
-    const one = (quick[index] + slow[index]) >>> 1
-    const coded = coder.code(one < LEAST ? LEAST : one > 65536 - LEAST ? 65536 - LEAST : one, bit)
-    const step = steps[seen[index]]
-    const target = coded === 1 ? 65535 : 0
-    quick[index] += ((target - quick[index]) * (step < QUICKEST ? QUICKEST : step)) >> 14
-    slow[index] += ((target - slow[index]) * step) >> 14
-    if (seen[index] < SLOWEST) seen[index]++
+    const coded = coder.code(estimates.one(index), bit)
+    estimates.learn(index, coded)
     return coded
   }
   let last = 0
   for (let i = 0; i < symbols.length; i++) {
     const symbol = symbols[i]
-    let context = 0
-    if (i > 0 && symbols[i - 1] === 0) context |= 1
-    if (i > 1 && symbols[i - 2] === 0) context |= 2
-    if (row > 1 && i >= row && symbols[i - row] === 0) context |= 4
-    if (window > 1 && i >= window && symbols[i - window] === 0) context |= 8
-    if (i >= filter && symbols[i - filter] === 0) context |= 16
-    if (decide(context, symbol === 0 ? 1 : 0) === 1) {
+    if (decide(zeroNeighbours(symbols, i, hood), symbol === 0 ? 1 : 0) === 1) {
       symbols[i] = 0
       continue
     }

@@ -5,6 +5,7 @@ import { bits } from './bits.ts'
 import { huffman } from './huffman.ts'
 import { magnitudes } from './magnitudes.ts'
 import { mixing } from './mixing.ts'
+import { rans } from './rans.ts'
 import { relativeHuffman } from './relative-huffman.ts'
 import { relative } from './relative.ts'
 import { text } from './text.ts'
@@ -15,6 +16,7 @@ const records: readonly Codec[] = [
   huffman,
   magnitudes,
   mixing,
+  rans,
   relativeHuffman,
   relative,
   text,

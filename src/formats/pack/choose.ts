@@ -32,7 +32,7 @@ const MIXING_BUDGET = 2e7
 const NONE = new Uint8Array(0)
 
 /** What is tried where nothing is asked for; `text` and `magnitudes` are for contents that say so. */
-const general = ['bits', 'huffman', 'relative', 'relative-huffman', 'adaptive', 'mixing']
+const general = ['bits', 'huffman', 'relative', 'relative-huffman', 'adaptive', 'rans', 'mixing']
 
 /** What each value of `espalier.coding` allows besides the codec of that name. */
 const companions: Readonly<Record<string, readonly string[]>> = {
