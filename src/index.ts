@@ -26,8 +26,17 @@ export { readModel, type ReadOptions } from './formats/onnx/read.ts'
 export { writeModel } from './formats/onnx/write.ts'
 export { readModelFile, writeModelFile } from './formats/onnx/file.ts'
 export { readPack } from './formats/pack/read.ts'
-export { writePack, type PackOptions } from './formats/pack/write.ts'
-export { describePack, type PackDescription } from './formats/pack/describe.ts'
+export { packOnnx, writePack, type PackOptions } from './formats/pack/write.ts'
+export { describePack, type PackDescription, type PackStream } from './formats/pack/describe.ts'
+export {
+  unpack,
+  unpackFrom,
+  unpackTensors,
+  type ByteSource,
+  type ReceiveOptions,
+  type UnpackedTensor,
+  type UnpackOptions,
+} from './formats/pack/unpack.ts'
 export { codecs } from './codecs/index.ts'
 export { defineCodec, type Codec } from './codecs/codec.ts'
 

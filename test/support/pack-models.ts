@@ -161,6 +161,25 @@ export function sharedWeights(metadata: Readonly<Record<string, string>> = {}): 
   )
 }
 
+/** Pruned and shared layers of very different sizes: enough symbols for threads. */
+export function sparseLayers(): Model {
+  const random = createRandom(17)
+  const layer = (rows: number, columns: number) =>
+    createTensor(
+      'int8',
+      [rows, columns],
+      Int8Array.from({ length: rows * columns }, () => (random.uniform() < 0.05 ? random.integer(31) - 15 : 0)),
+    )
+  return holding({
+    'layer 0': layer(100, 100),
+    'layer 1': layer(300, 500),
+    'layer 2': layer(64, 9),
+    'layer 3': layer(200, 400),
+    'layer 4': float32(Float32Array.from({ length: 3000 }, () => random.normal())),
+    'layer 5': layer(250, 200),
+  })
+}
+
 /** Name and model of each. */
 export const packModels: ReadonlyMap<string, Model> = new Map([
   ['floats', floats()],

@@ -1,5 +1,5 @@
 import { writeFileAtomic } from '../../formats/files.ts'
-import { unpackOnnx } from '../../formats/pack/unpack.ts'
+import { unpack } from '../../formats/pack/unpack.ts'
 import { defineCommand } from '../command.ts'
 import { checkOutputs, inFile, readBytes, withEnding } from '../files.ts'
 import { formatBytes } from '../format.ts'
@@ -21,7 +21,7 @@ export const restore = defineCommand<{ output?: string }>({
     const pack = await readBytes(path)
     const bytes = await writeFileAtomic(
       output,
-      inFile(path, () => unpackOnnx(pack)),
+      inFile(path, () => unpack(pack)),
     )
     return {
       data: { pack: path, packBytes: pack.length, onnx: output, onnxBytes: bytes },

@@ -54,8 +54,6 @@ export function unpack(bytes: Uint8Array, options: UnpackOptions = {}): Uint8Arr
   })
 }
 
-export const unpackOnnx = unpack
-
 /**
  * The tensors of a pack that is still arriving, each as soon as its bytes are there, in the order of the file. One
  * tensor is held at a time, unless threads are asked for. The tensors that lie outside of `raw_data` (in `float_data`

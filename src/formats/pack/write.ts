@@ -29,7 +29,7 @@ export function writePack(model: Model, options: PackOptions = {}): Uint8Array {
   return packOnnx(writeModel(model), { coding: options.coding ?? model.metadata.get(CODING_KEY) })
 }
 
-/** Packs the bytes of an ONNX file; `unpackOnnx` restores exactly these. */
+/** Packs the bytes of an ONNX file; `unpack` restores exactly these. */
 export function packOnnx(onnx: Uint8Array, options: PackOptions = {}): Uint8Array {
   const { skeleton, slots, contents: raw } = cutTensors(onnx)
   const chooser = createChooser(options.coding)

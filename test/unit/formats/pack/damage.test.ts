@@ -3,7 +3,7 @@ import { createByteReader, createByteWriter } from '../../../../src/codecs/bytes
 import { DataError, EspalierError } from '../../../../src/errors.ts'
 import { describePack } from '../../../../src/formats/pack/describe.ts'
 import { readPack } from '../../../../src/formats/pack/read.ts'
-import { unpackOnnx } from '../../../../src/formats/pack/unpack.ts'
+import { unpack } from '../../../../src/formats/pack/unpack.ts'
 import { packOnnx, writePack } from '../../../../src/formats/pack/write.ts'
 import { createRandom } from '../../../../src/tensor/random.ts'
 import { mutated, resealed, withPlainHead } from '../../../support/pack-damage.ts'
@@ -29,10 +29,10 @@ describe('a damaged pack', () => {
     for (let i = 0; i < small.length * 8; i++) {
       const flipped = small.slice()
       flipped[i >> 3] ^= 1 << (i & 7)
-      expect(() => unpackOnnx(flipped)).toThrow(DataError)
+      expect(() => unpack(flipped)).toThrow(DataError)
     }
     for (let length = 0; length < small.length; length++)
-      expect(() => unpackOnnx(small.subarray(0, length))).toThrow(DataError)
+      expect(() => unpack(small.subarray(0, length))).toThrow(DataError)
   })
 
   it('says what is wrong', () => {
@@ -54,7 +54,7 @@ describe('a damaged pack', () => {
         .reduce((sum, { bytes }) => sum + bytes, 0)
       const copy = damaged.slice()
       copy[before + 5] ^= 1
-      expect(() => unpackOnnx(resealed(copy))).toThrow('its checksum does not fit')
+      expect(() => unpack(resealed(copy))).toThrow('its checksum does not fit')
     }
   })
 
@@ -67,7 +67,7 @@ describe('a damaged pack', () => {
       const pack = packs[run % packs.length]
       const damaged = resealed(mutated(run % 3 === 0 ? pack : withPlainHead(pack), random))
       try {
-        const onnx = unpackOnnx(damaged, { maxBytes: 1 << 24 })
+        const onnx = unpack(damaged, { maxBytes: 1 << 24 })
         expect(onnx.length).toBeLessThanOrEqual(1 << 24)
         answers++
       } catch (error) {
@@ -106,28 +106,28 @@ const claiming = (dims: readonly number[], record: readonly number[], type = 1):
 describe('a pack that lies', () => {
   it('about its size is refused before memory is asked for', () => {
     const before = process.memoryUsage().arrayBuffers
-    expect(codeOf(() => unpackOnnx(claiming([2 ** 40], [1, 1, 0, 1, 0, 1, 0, 1, 0])))).toBe('pack-size')
-    expect(codeOf(() => unpackOnnx(claiming([2 ** 30, 2 ** 30, 2 ** 30], [0])))).toBe('pack-size')
+    expect(codeOf(() => unpack(claiming([2 ** 40], [1, 1, 0, 1, 0, 1, 0, 1, 0])))).toBe('pack-size')
+    expect(codeOf(() => unpack(claiming([2 ** 30, 2 ** 30, 2 ** 30], [0])))).toBe('pack-size')
     // Within the limit, but the streams are far too short: 2^26 symbols from no byte.
     for (const codec of [1, 5, 6])
-      expect(codeOf(() => unpackOnnx(claiming([2 ** 26], [2, 9, codec, 0], 2)))).toBe('codec-end')
+      expect(codeOf(() => unpack(claiming([2 ** 26], [2, 9, codec, 0], 2)))).toBe('codec-end')
     expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(150e6)
   })
 
   it('about kinds, codecs, counts and lengths is refused', () => {
-    expect(codeOf(() => unpackOnnx(claiming([100], [99])))).toBe('pack-record')
-    expect(codeOf(() => unpackOnnx(claiming([100], [2, 9, 77, 0])))).toBe('pack-codec')
-    expect(codeOf(() => unpackOnnx(claiming([100], [3, 127, 0, 1, 0])))).toBe('pack-record')
-    expect(codeOf(() => unpackOnnx(claiming([100], [4, 0, 1, 0, 0])))).toBe('pack-record')
-    expect(codeOf(() => unpackOnnx(claiming([100], [2, 9, 1, 50])))).toBe('bytes-end')
-    expect(codeOf(() => unpackOnnx(claiming([100], [0])))).toBe('bytes-end')
-    expect(codeOf(() => unpackOnnx(claiming([100], [3, 50, 3, 40, 3, 30, 3, 20])))).toBe('pack-record')
+    expect(codeOf(() => unpack(claiming([100], [99])))).toBe('pack-record')
+    expect(codeOf(() => unpack(claiming([100], [2, 9, 77, 0])))).toBe('pack-codec')
+    expect(codeOf(() => unpack(claiming([100], [3, 127, 0, 1, 0])))).toBe('pack-record')
+    expect(codeOf(() => unpack(claiming([100], [4, 0, 1, 0, 0])))).toBe('pack-record')
+    expect(codeOf(() => unpack(claiming([100], [2, 9, 1, 50])))).toBe('bytes-end')
+    expect(codeOf(() => unpack(claiming([100], [0])))).toBe('bytes-end')
+    expect(codeOf(() => unpack(claiming([100], [3, 50, 3, 40, 3, 30, 3, 20])))).toBe('pack-record')
   })
 
   it('may be trusted with a higher limit', () => {
     const zeros = claiming([2 ** 10], [2, 0, 1, 0], 2)
-    expect(codeOf(() => unpackOnnx(zeros, { maxBytes: 1000 }))).toBe('pack-size')
-    expect(unpackOnnx(zeros, { maxBytes: 1100 }).length).toBe(1038)
-    expect(createByteReader(packOnnx(unpackOnnx(zeros))).remaining).toBeLessThan(60)
+    expect(codeOf(() => unpack(zeros, { maxBytes: 1000 }))).toBe('pack-size')
+    expect(unpack(zeros, { maxBytes: 1100 }).length).toBe(1038)
+    expect(createByteReader(packOnnx(unpack(zeros))).remaining).toBeLessThan(60)
   })
 })

@@ -6,7 +6,7 @@ import { readModel } from '../../../../src/formats/onnx/read.ts'
 import { writeModel } from '../../../../src/formats/onnx/write.ts'
 import { describePack } from '../../../../src/formats/pack/describe.ts'
 import { readPack } from '../../../../src/formats/pack/read.ts'
-import { unpackOnnx } from '../../../../src/formats/pack/unpack.ts'
+import { unpack } from '../../../../src/formats/pack/unpack.ts'
 import { packOnnx, writePack } from '../../../../src/formats/pack/write.ts'
 import { lenet300100 } from '../../../../src/zoo/lenet-300-100.ts'
 import { packModels, sharedWeights } from '../../../support/pack-models.ts'
@@ -98,8 +98,8 @@ describe('packs of ONNX bytes that writeModel would write otherwise', () => {
     const tensor = [0x4a, 3, 1, 2, 3, 0x0a, 2, 2, 3, 0x10, 1, 0x42, 1, 0x77, 0x4a, 2, 9, 9, 0xfa, 0x3f, 1, 5]
     const graph = [0x2a, tensor.length, ...tensor, 0x0a, 2, 0x1a, 0]
     const onnx = Uint8Array.from([0x08, 10, 0x3a, graph.length, ...graph, 0x12, 1, 0x41])
-    expect(unpackOnnx(packOnnx(onnx))).toEqual(onnx)
-    expect(unpackOnnx(packOnnx(new Uint8Array(0)))).toEqual(new Uint8Array(0))
+    expect(unpack(packOnnx(onnx))).toEqual(onnx)
+    expect(unpack(packOnnx(new Uint8Array(0)))).toEqual(new Uint8Array(0))
   })
 
   it('are refused where they are no protocol buffers', () => {
@@ -114,7 +114,7 @@ describe('real models', () => {
 
   it.skipIf(!folder)('a small one is restored to the last bit, from the file and from the model', () => {
     const onnx = read('mnist-8.onnx')
-    expect(Buffer.compare(unpackOnnx(packOnnx(onnx)), onnx)).toBe(0)
+    expect(Buffer.compare(unpack(packOnnx(onnx)), onnx)).toBe(0)
     const model = readModel(onnx)
     expect(Buffer.compare(writeModel(readPack(writePack(model))), writeModel(model))).toBe(0)
   })
@@ -123,6 +123,6 @@ describe('real models', () => {
     const onnx = read('squeezenet_v1.0_deepcompression_decoded.onnx')
     const pack = packOnnx(onnx)
     expect(pack.length).toBeLessThan(525_000)
-    expect(Buffer.compare(unpackOnnx(pack), onnx)).toBe(0)
+    expect(Buffer.compare(unpack(pack), onnx)).toBe(0)
   })
 })

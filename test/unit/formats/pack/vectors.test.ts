@@ -2,7 +2,7 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
 import { describePack } from '../../../../src/formats/pack/describe.ts'
-import { unpackOnnx } from '../../../../src/formats/pack/unpack.ts'
+import { unpack } from '../../../../src/formats/pack/unpack.ts'
 import { packOnnx } from '../../../../src/formats/pack/write.ts'
 import { parseVectors, vectorSection } from '../../../support/pack-vectors.ts'
 
@@ -21,7 +21,7 @@ describe('the test vectors of docs/pack.md', () => {
   it('decode to their ONNX files', () => {
     const vectors = parseVectors(section)
     expect(vectors).toHaveLength(12)
-    for (const { onnx, pack } of vectors) expect(unpackOnnx(pack)).toEqual(onnx)
+    for (const { onnx, pack } of vectors) expect(unpack(pack)).toEqual(onnx)
   })
 
   it('cover every codec', () => {
