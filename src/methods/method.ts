@@ -29,6 +29,8 @@ export interface Context {
   readonly progress?: ProgressListener
   /** Present when the caller has data. `validation` is for choices; no method ever sees the test set. */
   readonly data?: { readonly train: Dataset; readonly validation: Dataset }
+  /** The model as the user brought it: the teacher of retraining with the loss 'kullback-leibler'. */
+  readonly original?: Model
   /** How retraining is to be done where the method's own options do not say. */
   readonly training?: Partial<TrainingSettings>
   /**

@@ -3,7 +3,7 @@ import { UsageError } from '../errors.ts'
 import type { Model } from '../ir/model.ts'
 import { identical, type Tensor } from '../tensor/tensor.ts'
 import { trainingSettings, type TrainingSettings } from '../training/settings.ts'
-import { train } from '../training/train.ts'
+import { train, type TrainOptions } from '../training/train.ts'
 import type { Context } from './method.ts'
 import { withInitializers } from './weights.ts'
 
@@ -44,6 +44,8 @@ export function retrains(option: RetrainOption, context: Context): boolean {
  * @param prepared the graph to train, with masks or codebooks written into it.
  * @param label what the progress display calls it; it also separates the random streams and the checkpoints of several
  * trainings in a method.
+ * @param further terms of the loss, and what else the method asks of the training.
+ * @throws UsageError when the settings ask for a teacher where the context has no original model.
  */
 export async function retrain(
   prepared: Model,
@@ -51,6 +53,7 @@ export async function retrain(
   option: Exclude<RetrainOption, false>,
   context: Context,
   label: string,
+  further: Pick<TrainOptions, 'penalties' | 'constraint'> = {},
 ): Promise<ReadonlyMap<string, Tensor>> {
   const settings = trainingSettings.parse({ ...context.training, ...option })
   const { model: trained } = await train(prepared, {
@@ -61,10 +64,23 @@ export async function retrain(
     engine: context.engine,
     seed: seedOf(context.seed, label),
     signal: context.signal,
+    ...further,
+    ...teacherOf(settings, context),
     ...(context.checkpoints ? { checkpoint: { store: context.checkpoints(label) } } : {}),
     progress: context.progress && ((event) => context.progress!({ ...event, task: `${label}: ${event.task}` })),
   })
   return trained.graph.initializers
+}
+
+/** The original as teacher, where the loss asks for one. */
+function teacherOf(settings: TrainingSettings, { original }: Context): Pick<TrainOptions, 'teacher'> {
+  if (settings.loss !== 'kullback-leibler') return {}
+  if (!original)
+    throw new UsageError('no-teacher', 'the loss kullback-leibler follows the original model, which is not there', {
+      place: 'loss',
+      hint: 'Apply the method in a recipe, or give the context an original.',
+    })
+  return { teacher: { model: original, temperature: settings.temperature, weight: settings.teacherWeight } }
 }
 
 /** `model` with each initializer for which `trained` holds one of the same name, type and shape, but other values. */

@@ -158,6 +158,7 @@ async function applySteps(
       signal,
       progress,
       data: data && { train: data.train, validation: data.validation },
+      original: model,
       training: recipe.training,
       ...(trainings ? { checkpoints: trainings.open } : {}),
       skip: (layer, reason) => ownSkips.push({ layer, method: method.name, reason }),

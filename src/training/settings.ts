@@ -26,7 +26,17 @@ export const trainingSettings = z
       .max(1)
       .default(0)
       .describe('fraction of the run over which the rate rises linearly from zero'),
-    loss: z.enum(['cross-entropy', 'mean-squared-error', 'kullback-leibler']).default('cross-entropy'),
+    loss: z
+      .enum(['cross-entropy', 'mean-squared-error', 'kullback-leibler'])
+      .default('cross-entropy')
+      .describe('what is minimised; kullback-leibler follows a teacher'),
+    temperature: z.number().positive().default(1).describe('kullback-leibler: softmax temperature of both networks'),
+    teacherWeight: z
+      .number()
+      .min(0)
+      .max(1)
+      .default(1)
+      .describe('kullback-leibler: share of the teacher in the loss; the rest is cross-entropy with the labels'),
     augmentation: z
       .enum(['none', 'crop', 'crop-flip'])
       .default('none')
