@@ -2,6 +2,9 @@
 import type { Codec } from './codec.ts'
 import { adaptive } from './adaptive.ts'
 import { bits } from './bits.ts'
+import { csc } from './csc.ts'
+import { csr } from './csr.ts'
+import { expGolomb } from './exp-golomb.ts'
 import { huffman } from './huffman.ts'
 import { magnitudes } from './magnitudes.ts'
 import { mixing } from './mixing.ts'
@@ -13,6 +16,9 @@ import { text } from './text.ts'
 const records: readonly Codec[] = [
   adaptive,
   bits,
+  csc,
+  csr,
+  expGolomb,
   huffman,
   magnitudes,
   mixing,

@@ -1,6 +1,6 @@
 import { DataError } from '../errors.ts'
 import { deepCompression } from '../paper.ts'
-import { bitsFor, checkBitEnd, createBitWriter } from './bit-io.ts'
+import { BitReader, bitsFor, checkBitEnd, createBitWriter } from './bit-io.ts'
 import { createByteReader, createByteWriter } from './bytes.ts'
 import { symbolArray, defineCodec, type Symbols } from './codec.ts'
 
@@ -125,21 +125,10 @@ export const relative = defineCodec({
     checkBitEnd(packed, entries * (gapBits + codeBits), 'relative')
     const gaps = new Uint16Array(entries)
     const codes = symbolArray(alphabet, entries)
-    let position = 0
-    const take = (width: number) => {
-      let value = 0
-      for (let left = width; left > 0;) {
-        const inByte = 8 - (position & 7)
-        const now = Math.min(left, inByte)
-        value = (value << now) | ((packed[position >> 3] >> (inByte - now)) & ((1 << now) - 1))
-        position += now
-        left -= now
-      }
-      return value
-    }
+    const fields = new BitReader(packed, 'relative')
     for (let entry = 0; entry < entries; entry++) {
-      gaps[entry] = take(gapBits)
-      const code = take(codeBits)
+      gaps[entry] = fields.bits(gapBits)
+      const code = fields.bits(codeBits)
       if (code >= alphabet) throw new DataError('codec-symbol', `symbol ${code} is not below ${alphabet}`)
       codes[entry] = code
     }

@@ -55,9 +55,18 @@ export function packVectors(): Vector[] {
   return [
     vector('no tensor', holding({})),
     vector('small constants (kind 0, text)', holding({ shape: int64([1, -1]), bias: float32([0.5, -0.25, 0.5]) })),
-    ...['bits', 'huffman', 'relative', 'relative-huffman', 'adaptive', 'mixing'].map((coding) =>
-      vector(`codes (kind 2, ${coding})`, holding({ codes }), coding),
-    ),
+    ...[
+      'bits',
+      'huffman',
+      'relative',
+      'relative-huffman',
+      'adaptive',
+      'mixing',
+      'rans',
+      'csr',
+      'csc',
+      'exp-golomb',
+    ].map((coding) => vector(`codes (kind 2, ${coding})`, holding({ codes }), coding)),
     vector('dense codes (kind 2, huffman)', holding({ codes: denseCodes }), 'huffman'),
     vector('few values (kind 3)', holding({ few }), 'adaptive'),
     vector('sparse floats (kinds 4 and 1)', holding({ sparse }), 'huffman'),
