@@ -39,7 +39,7 @@ export function encodeText(bytes: Uint8Array, primer: Uint8Array = NONE): Uint8A
 
 /** @throws DataError when the bytes end early or are left over. */
 export function decodeText(bytes: Uint8Array, count: number, primer: Uint8Array = NONE): Uint8Array {
-  const coder = new ReadingCoder(bytes, count)
+  const coder = new ReadingCoder(bytes, 8 * count)
   const history = new Uint8Array(primer.length + count)
   history.set(primer)
   runModel(coder, history, primer.length)

@@ -2,15 +2,38 @@
 import { createByteReader, createByteWriter } from '../../src/codecs/bytes.ts'
 import { crc32 } from '../../src/codecs/crc32.ts'
 import { decodeText } from '../../src/codecs/text.ts'
+import { DataError } from '../../src/errors.ts'
 import { dictionary } from '../../src/formats/pack/dictionary.ts'
+import { allStreams, CHECKED_STREAM, readHead, readHeader } from '../../src/formats/pack/layout.ts'
 import type { Random } from '../../src/tensor/random.ts'
 
-/** The pack with a checksum that fits what precedes it. */
+/** The pack with a checksum of the file that fits what precedes it. */
 export function resealed(pack: Uint8Array): Uint8Array {
   const result = pack.slice()
-  const sum = crc32(result.subarray(0, result.length - 4))
-  for (let i = 0; i < 4; i++) result[result.length - 4 + i] = (sum >>> (8 * i)) & 255
+  putSum(result, result.length - 4, crc32(result.subarray(0, result.length - 4)))
   return result
+}
+
+/** The same, with the streams' own checksums too, as far as the head can be read and says where they are. */
+export function resealedThroughout(pack: Uint8Array): Uint8Array {
+  const result = pack.slice()
+  try {
+    const reader = createByteReader(result)
+    const header = readHeader(reader, result.length)
+    for (const { length } of allStreams(readHead(header, reader.bytes(header.stored), Number.MAX_SAFE_INTEGER))) {
+      const bytes = reader.bytes(length)
+      if (length < CHECKED_STREAM) continue
+      putSum(result, reader.position, crc32(bytes))
+      reader.uint32()
+    }
+  } catch (error) {
+    if (!(error instanceof DataError)) throw error
+  }
+  return resealed(result)
+}
+
+function putSum(bytes: Uint8Array, at: number, sum: number): void {
+  for (let i = 0; i < 4; i++) bytes[at + i] = (sum >>> (8 * i)) & 255
 }
 
 /** The same pack with its head not coded, so that damage can reach every field of it. */
@@ -30,7 +53,17 @@ export function withPlainHead(pack: Uint8Array): Uint8Array {
   return resealed(writer.finish())
 }
 
-/** One to four random changes: bits flipped, bytes overwritten, removed, inserted or repeated, the end cut off. */
+/** A number of any size up to 2^53, as a varint: what a lying count or length would be. */
+function anyVarint(random: Random): Uint8Array {
+  const writer = createByteWriter()
+  writer.varint(Math.floor(random.uniform() * 2 ** random.integer(54)))
+  return writer.finish()
+}
+
+/**
+ * One to four random changes: bits flipped, bytes overwritten, removed, inserted or repeated, numbers of any size put in
+ * the place of a byte, the end cut off.
+ */
 export function mutated(bytes: Uint8Array, random: Random): Uint8Array {
   let result: Uint8Array = bytes.slice()
   for (let changes = 1 + random.integer(4); changes > 0; changes--) {
@@ -38,7 +71,7 @@ export function mutated(bytes: Uint8Array, random: Random): Uint8Array {
     const before = result.subarray(0, at)
     const after = result.subarray(at)
     const count = 1 + random.integer(8)
-    switch (random.integer(6)) {
+    switch (random.integer(7)) {
       case 0:
         if (result.length > 0) result[at] ^= 1 << random.integer(8)
         break
@@ -57,6 +90,9 @@ export function mutated(bytes: Uint8Array, random: Random): Uint8Array {
         break
       case 4:
         result = join(before, after.subarray(0, count), after)
+        break
+      case 5:
+        result = join(before, anyVarint(random), after.subarray(1))
         break
       default:
         result = result.slice(0, at)

@@ -3,17 +3,36 @@ import { createByteReader, createByteWriter } from '../../../../src/codecs/bytes
 import { DataError, EspalierError } from '../../../../src/errors.ts'
 import { describePack } from '../../../../src/formats/pack/describe.ts'
 import { readPack } from '../../../../src/formats/pack/read.ts'
-import { unpack } from '../../../../src/formats/pack/unpack.ts'
+import { unpack, unpackFrom } from '../../../../src/formats/pack/unpack.ts'
 import { packOnnx, writePack } from '../../../../src/formats/pack/write.ts'
 import { createRandom } from '../../../../src/tensor/random.ts'
-import { mutated, resealed, withPlainHead } from '../../../support/pack-damage.ts'
+import { inChunks } from '../../../support/pack-chunks.ts'
+import { mutated, resealed, resealedThroughout, withPlainHead } from '../../../support/pack-damage.ts'
 import { packModels } from '../../../support/pack-models.ts'
+import { packVectors } from '../../../support/pack-vectors.ts'
 import { tinyModels } from '../../../support/tiny-models.ts'
 
 /** `scripts/fuzz.mjs` sets more. */
-const RUNS = Number(process.env.FUZZ_RUNS ?? 400)
+const LONG = process.env.FUZZ_RUNS !== undefined
+const RUNS = Number(process.env.FUZZ_RUNS ?? 300)
+/** Above the models that are packed here, and little enough to decode in a second. */
+const MAX_BYTES = 1 << 20
 
 const small = writePack(tinyModels()[0].model)
+/** Small packs of every kind and codec. */
+const vectors = packVectors().map(({ pack }) => pack)
+
+const onlyDataError = (error: unknown): undefined => {
+  if (!(error instanceof DataError)) throw error
+}
+/** What it gives, or undefined where it throws a DataError. */
+const orDataError = <T>(run: () => T): T | undefined => {
+  try {
+    return run()
+  } catch (error) {
+    return onlyDataError(error)
+  }
+}
 const codeOf = (run: () => unknown): string => {
   try {
     run()
@@ -25,14 +44,27 @@ const codeOf = (run: () => unknown): string => {
 }
 
 describe('a damaged pack', () => {
-  it('is found out by every single-bit flip and by every truncation', () => {
-    for (let i = 0; i < small.length * 8; i++) {
-      const flipped = small.slice()
-      flipped[i >> 3] ^= 1 << (i & 7)
-      expect(() => unpack(flipped)).toThrow(DataError)
+  it('is found out by every single-bit flip and by every truncation, whatever its kinds and codecs', () => {
+    for (const pack of [small, ...vectors]) {
+      for (let i = 0; i < pack.length * 8; i++) {
+        const flipped = pack.slice()
+        flipped[i >> 3] ^= 1 << (i & 7)
+        expect(() => unpack(flipped)).toThrow(DataError)
+      }
+      for (let length = 0; length < pack.length; length++)
+        expect(() => unpack(pack.subarray(0, length))).toThrow(DataError)
     }
-    for (let length = 0; length < small.length; length++)
-      expect(() => unpack(small.subarray(0, length))).toThrow(DataError)
+  })
+
+  it('is found out while it arrives, after the decoders have met the damage', async () => {
+    // Every bit in the long run; a decode takes milliseconds.
+    const step = LONG ? 1 : 41
+    for (const pack of vectors.map(withPlainHead))
+      for (let i = 0; i < pack.length * 8; i += step) {
+        const flipped = pack.slice()
+        flipped[i >> 3] ^= 1 << (i & 7)
+        await expect(unpackFrom([flipped])).rejects.toThrow(DataError)
+      }
   })
 
   it('says what is wrong', () => {
@@ -58,25 +90,40 @@ describe('a damaged pack', () => {
     }
   })
 
-  it('decodes to an error or to an answer when the checksum is made to fit', () => {
+  it('decodes to an error or to a model when the checksums are made to fit, soon and in little memory', async () => {
     const random = createRandom(Number(process.env.FUZZ_SEED ?? 21))
-    let errors = 0
-    let answers = 0
-    const packs = [...packModels.values()].map((model) => writePack(model))
+    const packs = [...[...packModels.values()].map((model) => writePack(model)), ...vectors]
+    const plain = packs.map(withPlainHead)
+    const outcomes = { errors: 0, models: 0 }
+    let slowestMs = 0
+    let largestBytes = 0
     for (let run = 0; run < RUNS; run++) {
-      const pack = packs[run % packs.length]
-      const damaged = resealed(mutated(run % 3 === 0 ? pack : withPlainHead(pack), random))
-      try {
-        const onnx = unpack(damaged, { maxBytes: 1 << 24 })
-        expect(onnx.length).toBeLessThanOrEqual(1 << 24)
-        answers++
-      } catch (error) {
-        if (!(error instanceof DataError)) throw error
-        errors++
+      // In a coded head nearly all damage ends in the same error; an eighth of the runs is enough for it.
+      const pack = (run % 8 === 0 ? packs : plain)[run % packs.length]
+      const damaged = resealedThroughout(mutated(pack, random))
+      const held = process.memoryUsage().arrayBuffers
+      const start = performance.now()
+      const model = orDataError(() => unpack(damaged, { maxBytes: MAX_BYTES }))
+      slowestMs = Math.max(slowestMs, performance.now() - start)
+      largestBytes = Math.max(largestBytes, process.memoryUsage().arrayBuffers - held)
+      const received = await unpackFrom(inChunks(damaged, random, 2000), { maxBytes: MAX_BYTES }).catch(onlyDataError)
+      if (model) {
+        // What is not an error is a whole model: its messages end where they say, and it can be packed and unpacked.
+        expect(model.length).toBeLessThanOrEqual(MAX_BYTES)
+        expect(Buffer.compare(received!, model)).toBe(0)
+        expect(Buffer.compare(unpack(packOnnx(model, { coding: 'bits' })), model)).toBe(0)
+        outcomes.models++
+      } else {
+        expect(received).toBeUndefined()
+        outcomes.errors++
       }
     }
-    expect(errors).toBeGreaterThan(RUNS / 2)
-    expect(errors + answers).toBe(RUNS)
+    if (LONG) console.log(`${JSON.stringify(outcomes)}; at most ${slowestMs.toFixed(0)} ms, ${largestBytes} bytes`)
+    expect(outcomes.errors).toBeGreaterThan(RUNS / 2)
+    expect(outcomes.models).toBeGreaterThan(RUNS / 100)
+    // Bounds that say no more than that nothing hangs or grows with what a pack claims.
+    expect(slowestMs).toBeLessThan(20_000)
+    expect(largestBytes).toBeLessThan(MAX_BYTES + 250e6)
   })
 
   it('ends in a typed error of the model reader where the graph is no graph', () => {
