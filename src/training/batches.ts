@@ -14,6 +14,8 @@ export function epochOrder(size: number, seed: number, epoch: number): Uint32Arr
 }
 
 export interface StepBatches {
+  /** Which examples these are: `[steps · N]`. */
+  readonly examples: Uint32Array
   /** `[steps, N, ...inputShape]`. */
   readonly images: Tensor<'float32'>
   /** `[steps, N]`. */
@@ -42,7 +44,8 @@ export interface BatchRequest {
 export async function readBatches(request: BatchRequest): Promise<StepBatches> {
   const { dataset, order, start, steps, batchSize } = request
   const count = steps * batchSize
-  const batch = await dataset.batch(order.subarray(start, start + count))
+  const examples = order.subarray(start, start + count)
+  const batch = await dataset.batch(examples)
   const shape = [steps, batchSize, ...dataset.inputShape]
   if (batch.labels.length !== count || batch.inputs.data.length !== elementCount(shape))
     throw new DataError('batch-size', `${count} examples were asked for, and others came`, { place: dataset.name })
@@ -69,6 +72,7 @@ export async function readBatches(request: BatchRequest): Promise<StepBatches> {
     images = createTensor('float32', shape, result)
   }
   return {
+    examples,
     images: createTensor('float32', shape, images.data),
     labels: createTensor('int32', [steps, batchSize], batch.labels),
     masks: request.masks.map((mask, index) =>

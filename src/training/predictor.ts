@@ -1,7 +1,7 @@
 /** Runs a classifier over batches of examples, whatever shape of input and output it has. */
 import type { Engine, Session } from '../engines/engine.ts'
 import { UnsupportedError, UsageError } from '../errors.ts'
-import type { Model, ValueInfo } from '../ir/model.ts'
+import type { Model } from '../ir/model.ts'
 import { fromFloat32, toFloat32 } from '../tensor/half.ts'
 import { elementCount, type Tensor } from '../tensor/tensor.ts'
 import { logitsOf } from './forward.ts'
@@ -41,18 +41,13 @@ export async function createPredictor(
   options: PredictorOptions = {},
 ): Promise<Predictor> {
   const { graph } = model
-  const inputs = graph.inputs.filter(({ name }) => !graph.initializers.has(name))
-  if (inputs.length !== 1)
-    throw new UnsupportedError('evaluation-inputs', `the model has ${inputs.length} inputs; a classifier has one`, {
-      place: inputs.map(({ name }) => name).join(', '),
-    })
+  const input = fitInput(model, inputShape)
   const output = options.output ?? graph.outputs[0]?.name
   if (!graph.outputs.some(({ name }) => name === output))
     throw new UsageError('unknown-output', `the model has no output '${output ?? ''}'`, {
       place: output ?? '',
       hint: `Its outputs are ${graph.outputs.map(({ name }) => `'${name}'`).join(', ')}.`,
     })
-  const input = fitInput(inputs[0], inputShape)
   const session = await engine.createSession(
     promote(model, options.promoted ?? []),
     options.threads === undefined ? {} : { threads: options.threads },
@@ -65,7 +60,8 @@ export async function createPredictor(
   }
 }
 
-interface FittedInput {
+/** The one input of a classifier, and how examples are fed to it. */
+export interface FittedInput {
   readonly name: string
   readonly dtype: 'float32' | 'float16' | 'float64'
   /** The shape for a number of examples. */
@@ -73,7 +69,17 @@ interface FittedInput {
   readonly limit: number | undefined
 }
 
-function fitInput({ name, type }: ValueInfo, inputShape: readonly number[]): FittedInput {
+/**
+ * How a model's input takes examples of the given shape.
+ * @throws UsageError when it does not, UnsupportedError where there are several inputs or it is no float.
+ */
+export function fitInput(model: Model, inputShape: readonly number[]): FittedInput {
+  const inputs = model.graph.inputs.filter(({ name }) => !model.graph.initializers.has(name))
+  if (inputs.length !== 1)
+    throw new UnsupportedError('evaluation-inputs', `the model has ${inputs.length} inputs; a classifier has one`, {
+      place: inputs.map(({ name }) => name).join(', '),
+    })
+  const [{ name, type }] = inputs
   const dtype = type?.dtype ?? 'float32'
   if (dtype !== 'float32' && dtype !== 'float16' && dtype !== 'float64')
     throw new UnsupportedError('input-type', `the input '${name}' is ${dtype}; examples are floats`, { place: name })

@@ -144,7 +144,7 @@ export async function train(original: Model, options: TrainOptions): Promise<Tra
 
   const takeSteps = async (chunk: Chunk) => {
     const batches = await reader.take(chunk)
-    const teacherLogits = await teacher?.logits(batches.images)
+    const teacherLogits = await teacher?.logits(batches.images, batches.examples)
     const learningRates = Array.from({ length: chunk.steps }, (_, i) =>
       learningRateAt(settings, (steps + i) / plan.totalSteps),
     )
@@ -190,7 +190,12 @@ export async function train(original: Model, options: TrainOptions): Promise<Tra
   try {
     if (validation)
       predictor = await createPredictor(model, validation.inputShape, engine, { ...options, promoted: modelState })
-    if (options.teacher) teacher = await createTeacher(options.teacher, data, engine)
+    if (options.teacher)
+      teacher = await createTeacher(options.teacher, {
+        ...options,
+        fixed: settings.augmentation === 'none' && settings.epochs > 1,
+        ...(threads === undefined ? {} : { threads }),
+      })
     for (let chunk = nextChunk(); chunk; chunk = nextChunk()) {
       if (signal?.aborted) throw aborted('training')
       if (chunk === 'epoch-end') await finishEpoch()
