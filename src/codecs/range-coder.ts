@@ -67,14 +67,14 @@ export class RangeEncoder {
 
 /** Reads what a `RangeEncoder` wrote, given the same probabilities. */
 export class RangeDecoder {
-  private range = 0xffffffff
-  private code = 0
+  /** The range and the code: in an array, because fields hold numbers of 32 bits as doubles. */
+  private readonly state = Uint32Array.of(0xffffffff, 0)
   private position = 0
   private readonly bytes: Uint8Array
 
   constructor(bytes: Uint8Array) {
     this.bytes = bytes
-    for (let i = 0; i < 4; i++) this.code = ((this.code << 8) | this.next()) >>> 0
+    for (let i = 0; i < 4; i++) this.state[1] = (this.state[1] << 8) | this.next()
   }
 
   private next(): number {
@@ -86,18 +86,23 @@ export class RangeDecoder {
   }
 
   bit(zero: number): number {
-    const bound = Math.imul(this.range >>> 16, zero) >>> 0
+    const { state } = this
+    let range = state[0]
+    let code = state[1]
+    const bound = Math.imul(range >>> 16, zero) >>> 0
     let bit = 0
-    if (this.code < bound) this.range = bound
+    if (code < bound) range = bound
     else {
-      this.code = (this.code - bound) >>> 0
-      this.range = (this.range - bound) >>> 0
+      code = (code - bound) >>> 0
+      range = (range - bound) >>> 0
       bit = 1
     }
-    while (this.range < TOP) {
-      this.range = (this.range << 8) >>> 0
-      this.code = ((this.code << 8) | this.next()) >>> 0
+    while (range < TOP) {
+      range = (range << 8) >>> 0
+      code = ((code << 8) | this.next()) >>> 0
     }
+    state[0] = range
+    state[1] = code
     return bit
   }
 
