@@ -3,7 +3,8 @@ import { inlineFunctions } from './inline.ts'
 import { operatorKey, type Model, type Node, type TensorType } from './model.ts'
 import type { Cost, CostContext } from './operator.ts'
 import { operators } from './ops/index.ts'
-import { bindDimensions, inferShapes } from './shapes.ts'
+import { withoutOpenSizes } from './dimensions.ts'
+import { inferShapes } from './shapes.ts'
 
 export interface NodeCost {
   readonly node: Node
@@ -26,7 +27,7 @@ export interface ModelCost {
  * only move, compare or scale elements cost their traffic. The work of If, Loop and Scan is not known before they run.
  */
 export function modelCost(model: Model): ModelCost {
-  const bound = withoutSymbols(inlineFunctions(model))
+  const bound = withoutOpenSizes(inlineFunctions(model))
   const types = inferShapes(bound)
   const nodes = bound.graph.nodes.map((node) => nodeCost(node, (value) => types.get(value)))
   const known = nodes.flatMap(({ cost }) => (cost ? [cost] : []))
@@ -54,16 +55,4 @@ function nodeCost(node: Node, typeOf: (value: string) => TensorType | undefined)
 
 function isStatic(type: TensorType | undefined): boolean {
   return type?.shape?.every((size) => typeof size === 'number') ?? false
-}
-
-/** Gives every size that the inputs leave open the value 1. */
-function withoutSymbols(model: Model): Model {
-  const names = new Set<string>()
-  for (const { type } of [...model.graph.inputs, ...model.graph.outputs, ...model.graph.values])
-    for (const size of type?.shape ?? []) if (typeof size === 'string') names.add(size)
-  const bound = bindDimensions(model, Object.fromEntries([...names].map((name) => [name, 1])))
-  const inputs = bound.graph.inputs.map((info) =>
-    info.type?.shape ? { ...info, type: { ...info.type, shape: info.type.shape.map((size) => size ?? 1) } } : info,
-  )
-  return { ...bound, graph: { ...bound.graph, inputs } }
 }

@@ -33,6 +33,18 @@ export function bindDimensions(model: Model, sizes: Readonly<Record<string, numb
   }
 }
 
+/** Gives every size that the model leaves open the value 1: what is said of one example. */
+export function withoutOpenSizes(model: Model): Model {
+  const names = new Set<string>()
+  for (const { type } of [...model.graph.inputs, ...model.graph.outputs, ...model.graph.values])
+    for (const size of type?.shape ?? []) if (typeof size === 'string') names.add(size)
+  const bound = bindDimensions(model, Object.fromEntries([...names].map((name) => [name, 1])))
+  const inputs = bound.graph.inputs.map((info) =>
+    info.type?.shape ? { ...info, type: { ...info.type, shape: info.type.shape.map((size) => size ?? 1) } } : info,
+  )
+  return { ...bound, graph: { ...bound.graph, inputs } }
+}
+
 function checkSize(name: string, size: number): void {
   if (!Number.isInteger(size) || size < 1)
     throw new UsageError('dimension-size', `the size ${size} of '${name}' is not a whole number from 1`)

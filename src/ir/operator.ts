@@ -5,7 +5,7 @@
 import { dtypes } from '../tensor/dtype.ts'
 import { elementCount, type Tensor } from '../tensor/tensor.ts'
 import type { AttributeValue } from './draft.ts'
-import type { Node, TensorType } from './model.ts'
+import type { Dim, Node, TensorType } from './model.ts'
 
 export interface InferContext {
   readonly node: Node
@@ -85,11 +85,29 @@ export interface ChannelPort {
   readonly repeat?: number
 }
 
-/** Ports whose channels are the same: removing channel c from one removes it from all. Axes in no tie cannot be cut. */
+/**
+ * Ports whose channels are the same: removing channel c from one removes it from all. Where all ports are inputs, the
+ * operator sums over the channels, and what a channel of zeros adds is nothing. Places of an axis in no tie cannot be cut.
+ */
 export interface ChannelTie {
   readonly ports: readonly ChannelPort[]
-  /** Channels can only be removed in whole groups of this many equal parts (grouped convolution). */
-  readonly groups?: number
+  /** How many channels there are; default: as many as fit the axis of a port without offset. */
+  readonly count?: number
+}
+
+/** The places of each axis of a value that stay, ascending; undefined for an axis of which all stay. */
+export type KeptPlaces = readonly (readonly number[] | undefined)[]
+
+/** What a rule sees that fits a node to inputs and outputs of which channels were cut. Shapes are those from before. */
+export interface CutContext extends CostContext {
+  readonly keptInputs: readonly (KeptPlaces | undefined)[]
+  readonly keptOutputs: readonly KeptPlaces[]
+  /** The shape of output 0 from before with the names of open sizes, and that of input 0. */
+  readonly openShapes: { readonly input: readonly Dim[] | undefined; readonly output: readonly Dim[] | undefined }
+  /** Adds an initializer and returns its name. */
+  readonly literal: (tensor: Tensor) => string
+  /** Adds a node in front and returns its output. */
+  readonly emit: (op: string, inputs: readonly string[], attributes?: Record<string, AttributeValue>) => string
 }
 
 /** One example: feeds the conformance test against onnxruntime, the finite-difference check, the benchmark and the docs. */
@@ -131,6 +149,11 @@ export interface Operator {
   readonly differentiable?: 'none'
   cost(context: CostContext): Cost
   coupling?(context: CostContext): readonly ChannelTie[]
+  /**
+   * The node that computes the same of what is left after a cut along its ties; nodes in front of it may be emitted.
+   * Absent where the node stays as it is: constants among its inputs are cut along the ties themselves.
+   */
+  cut?(context: CutContext): Node
   readonly samples: readonly Sample[]
 }
 

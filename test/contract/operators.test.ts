@@ -5,7 +5,9 @@ import { onnxruntime } from '../../src/engines/onnxruntime.ts'
 import { referenceEngine } from '../../src/engines/reference.ts'
 import { createDraft } from '../../src/ir/draft.ts'
 import type { Dim, Model, TensorType } from '../../src/ir/model.ts'
-import type { ChannelPort, ChannelTie, Operator, Sample } from '../../src/ir/operator.ts'
+import type { KeptPlaces, Operator, Sample } from '../../src/ir/operator.ts'
+import { mapChannels, type ChannelMap } from '../../src/ir/channels.ts'
+import { cutRoots, keptPlaces } from '../../src/ir/cut.ts'
 import { takeAxes } from '../../src/ir/families/movement.ts'
 import { operators } from '../../src/ir/ops/index.ts'
 import { dtypes } from '../../src/tensor/dtype.ts'
@@ -222,86 +224,62 @@ function withLoss(model: Model, loss = 'loss'): Model {
 describe('the coupling of channels', () => {
   const coupled = named.filter(([, { record }]) => record.coupling !== undefined)
 
-  it.each(coupled)('cuts like masking: %s', (_, { record, sample }) => {
-    const results = evaluate(record, sample)
-    for (const tie of tiesOf(record, sample, results)) {
-      const counts = tie.ports.map((port) => channelsOf(port, sample, results)).filter((count) => count !== undefined)
-      expect(new Set(counts).size).toBeLessThanOrEqual(1)
-      if ((tie.groups ?? 1) > 1 || notByCutting.has(keyOf(record))) continue
-      if (counts.length === 0) continue
-      const contracted = tie.ports.every((port) => port.side === 'input')
-      const before = contracted ? { ...sample, inputs: erased(sample.inputs, tie.ports[0]) } : sample
-      const masked = evaluate(record, before)
-      const cut = evaluate(record, {
-        ...before,
-        inputs: before.inputs.map((input, i) => input && cutPorts(input, tie, 'input', i)),
-      })
-      for (let i = 0; i < (sample.outputs ?? 1); i++)
-        if (!isPlaces(record, i)) expectNear(cut[i], cutPorts(masked[i], tie, 'output', i), 1e-5)
+  it.each(coupled)('cuts like masking: %s', async (_, { record, sample }) => {
+    const isFed = (index: number) => dtypes[sample.inputs[index]!.dtype].kind === 'float'
+    const model = sampleModel(record, sample, isFed)
+    const map = mapChannels(model, { openEnds: true })
+    const feeds = Object.fromEntries(sample.inputs.flatMap((input, i) => (input && isFed(i) ? [[`i${i}`, input]] : [])))
+    for (const root of freeRoots(map)) {
+      const kept = keptPlaces(map, new Set([root]))
+      const masked = await run(
+        withMasks(model, kept),
+        mapValues(feeds, (name, input) => erased(input, kept.get(name))),
+      )
+      const cut = await run(
+        withoutTypes(cutRoots(map, new Set([root]))),
+        mapValues(feeds, (name, input) => takeAxes(input, kept.get(name) ?? [])),
+      )
+      for (const [index, name] of map.model.graph.outputs.map(({ name }) => name).entries())
+        // MaxPool's indices count through all channels.
+        if (keyOf(record) !== 'MaxPool' || index === 0)
+          expectNear(cut[name], takeAxes(masked[name], kept.get(name) ?? []), 1e-5)
     }
   })
 })
 
-/**
- * The sizes of the first three stand in a constant or an attribute, which a cut would have to change too. A masked
- * channel of the others is one of zero points, not of zeros.
- */
-const notByCutting = new Set([
-  'Reshape',
-  'Expand',
-  'Split',
-  'ConvInteger',
-  'QLinearConv',
-  'MatMulInteger',
-  'QLinearMatMul',
-])
-
-/** MaxPool's indices count through all channels. */
-function isPlaces(record: Operator, output: number): boolean {
-  return keyOf(record) === 'MaxPool' && output === 1
-}
-
-function tiesOf(record: Operator, sample: Sample, results: readonly Tensor[]): readonly ChannelTie[] {
-  const { inputs } = sample
-  const outputs = results.slice(0, sample.outputs ?? 1)
-  return record.coupling!({ node: sampleNode(record, sample), inputs, outputs, constant: (index) => inputs[index] })
-}
-
-/** How many channels a port holds; undefined where it shares its axis with others. */
-function channelsOf(port: ChannelPort, sample: Sample, results: readonly Tensor[]): number | undefined {
-  const tensor = port.side === 'input' ? sample.inputs[port.index] : results[port.index]
-  expect(tensor, 'a port names a value').toBeDefined()
-  expect(port.axis).toBeLessThan(tensor!.shape.length)
-  return port.offset === undefined ? tensor!.shape[port.axis] / (port.repeat ?? 1) : undefined
-}
-
-/** Removes channel 0. */
-function cutPorts(tensor: Tensor, { ports }: ChannelTie, side: ChannelPort['side'], index: number): Tensor {
-  let result = tensor
-  for (const port of ports) {
-    if (port.side !== side || port.index !== index) continue
-    const [from, count] = [port.offset ?? 0, port.repeat ?? 1]
-    const kept = Array.from({ length: result.shape[port.axis] }, (_, i) => i).filter(
-      (i) => i < from || i >= from + count,
-    )
-    result = takeAxes(
-      result,
-      result.shape.map((_, axis) => (axis === port.axis ? kept : undefined)),
-    )
+/** The roots of channels that can be cut without emptying an axis. */
+function freeRoots({ slots }: ChannelMap): Set<number> {
+  const roots = new Set<number>()
+  for (let slot = 0; slot < slots.count; slot++) if (slots.reason(slot) === undefined) roots.add(slots.find(slot))
+  for (const { first, size } of slots.axes) {
+    const own = new Set(Array.from({ length: size }, (_, place) => slots.find(first + place)))
+    if (own.size === 1) for (const root of own) roots.delete(root)
   }
-  return result
+  return roots
 }
 
-function erased(inputs: Sample['inputs'], port: ChannelPort): Sample['inputs'] {
-  const [from, count] = [port.offset ?? 0, port.repeat ?? 1]
-  return inputs.map((input, index) => {
-    if (!input || index !== port.index) return input
-    const table = Array.from({ length: input.shape[port.axis] }, (_, i) => (i >= from && i < from + count ? -1 : i))
-    return takeAxes(
-      input,
-      input.shape.map((_, axis) => (axis === port.axis ? table : undefined)),
-    )
-  })
+/** The tensor with zeros at the places that do not stay. */
+function erased(tensor: Tensor, kept: KeptPlaces | undefined): Tensor {
+  const tables = kept?.map(
+    (places, axis) => places && Array.from({ length: tensor.shape[axis] }, (_, i) => (places.includes(i) ? i : -1)),
+  )
+  return tables ? takeAxes(tensor, tables) : tensor
+}
+
+/** Initializers of floats with zeros at the places that do not stay. */
+function withMasks(model: Model, kept: ReadonlyMap<string, KeptPlaces>): Model {
+  const draft = createDraft(model)
+  for (const [name, tensor] of model.graph.initializers)
+    if (dtypes[tensor.dtype].kind === 'float') draft.initializers.set(name, erased(tensor, kept.get(name)))
+  return draft.finish({ keepUnused: true })
+}
+
+function withoutTypes(model: Model): Model {
+  return { ...model, graph: { ...model.graph, outputs: model.graph.outputs.map(({ name }) => ({ name })) } }
+}
+
+function mapValues<T>(record: Readonly<Record<string, T>>, change: (key: string, value: T) => T): Record<string, T> {
+  return Object.fromEntries(Object.entries(record).map(([key, value]) => [key, change(key, value)]))
 }
 
 /** The inferred shape of a node's only output. */

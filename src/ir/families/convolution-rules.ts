@@ -2,7 +2,14 @@
 import type { DType } from '../../tensor/dtype.ts'
 import { convolutionMacs } from './convolution.ts'
 import { intAttribute, intsAttribute, type Dim, type Node, type TensorType } from '../model.ts'
-import { memoryCost, type ChannelTie, type Cost, type CostContext } from '../operator.ts'
+import {
+  memoryCost,
+  type ChannelPort,
+  type ChannelTie,
+  type Cost,
+  type CostContext,
+  type CutContext,
+} from '../operator.ts'
 import { windowAttributes, windowCounts, windowError, windowsOf, type Windows } from '../windows.ts'
 
 /** The sizes of the kernel: from the weight's shape, or the attribute where the weight's is not static. */
@@ -56,35 +63,37 @@ export function convolutionCost(context: CostContext, w: readonly number[], y: r
 }
 
 /**
- * The ties of a convolution whose x, w, bias are inputs `x`, `w`, `bias` and y is output 0.
- * With one group: input channels are axis 1 of x and w; filters are axis 0 of w, the bias and axis 1 of y.
- * With several: one channel of the tie is a whole group, of channels / groups input channels and filters / groups
- * filters, and the node's `group` falls with it. A depthwise convolution has one input channel a group.
+ * The ties of a convolution whose x, w and values a filter are inputs `x`, `w`, `perFilter` and y is output 0.
+ * Input channels are axis 1 of x and w; filters are axis 0 of w, the values a filter and axis 1 of y.
+ * With several groups the channel of a tie is one of each group, at the same place in all, so that the groups stay equal.
+ * Where a group has one input channel, as in a depthwise convolution, it is the whole group, and `group` falls with it.
  */
 export function convolutionTies(
-  group: number,
+  groups: number,
   w: readonly number[],
   ports: { readonly x: number; readonly w: number; readonly perFilter: readonly number[] },
 ): ChannelTie[] {
-  const output = (repeat: number) => [
-    { side: 'input' as const, index: ports.w, axis: 0, repeat },
-    ...ports.perFilter.map((index) => ({ side: 'input' as const, index, axis: 0, repeat })),
-    { side: 'output' as const, index: 0, axis: 1, repeat },
-  ]
-  if (group > 1)
-    return [
-      {
-        ports: [{ side: 'input', index: ports.x, axis: 1, repeat: w[1] }, ...output(w[0] / group)],
-        groups: group,
-      },
-    ]
+  const side = 'input' as const
+  const made = [ports.w, ...ports.perFilter].map((index): ChannelPort => ({ side, index, axis: 0 }))
+  const filters: ChannelPort[] = [...made, { side: 'output', index: 0, axis: 1 }]
+  const read: ChannelPort = { side, index: ports.x, axis: 1 }
+  if (groups > 1 && w[1] === 1)
+    return [{ ports: [read, ...filters.map((port) => ({ ...port, repeat: w[0] / groups }))] }]
   return [
-    {
-      ports: [
-        { side: 'input', index: ports.x, axis: 1 },
-        { side: 'input', index: ports.w, axis: 1 },
-      ],
-    },
-    { ports: output(1) },
+    { ports: [...eachGroup([read], groups, w[1]), { side, index: ports.w, axis: 1 }], count: w[1] },
+    { ports: eachGroup(filters, groups, w[0] / groups), count: w[0] / groups },
   ]
+}
+
+/** The ports of one channel of each group, of `size` channels each. */
+export function eachGroup(ports: readonly ChannelPort[], groups: number, size: number): ChannelPort[] {
+  return Array.from({ length: groups }, (_, group) => ports.map((port) => ({ ...port, offset: group * size }))).flat()
+}
+
+/** The node of the Conv family with as many groups as are left: only those of one input channel each go as a whole. */
+export function cutGroups({ node, inputs, keptInputs }: CutContext, ports: { x: number; groupChannels: number }): Node {
+  const groups = intAttribute(node, 'group', 1)
+  const kept = keptInputs[ports.x]?.[1]
+  if (groups === 1 || !kept || ports.groupChannels > 1 || inputs[ports.x]!.shape[1] === kept.length) return node
+  return { ...node, attributes: { ...node.attributes, group: { kind: 'int', value: kept.length } } }
 }

@@ -2,7 +2,7 @@ import { fromNumbers, toNumbers } from '../../tensor/elements.ts'
 import { int64 } from '../../tensor/tensor.ts'
 import { axesButChannel } from '../families/channels.ts'
 import { convolveBack } from '../families/convolution.ts'
-import { convolutionCost } from '../families/convolution-rules.ts'
+import { convolutionCost, cutGroups, eachGroup } from '../families/convolution-rules.ts'
 import { noise } from '../families/noise.ts'
 import { forwardWindows, inferTransposed, transposedGeometry } from '../families/transposed.ts'
 import { intAttribute } from '../model.ts'
@@ -52,6 +52,10 @@ export const convTranspose = defineOperator({
   },
   cost: (context) => convolutionCost(context, context.inputs[1]!.shape, context.inputs[0]!.shape),
   coupling,
+  cut: (context) => {
+    const { node, inputs } = context
+    return cutGroups(context, { x: 0, groupChannels: inputs[0]!.shape[1] / intAttribute(node, 'group', 1) })
+  },
   samples: [
     sample('stride', [1, 3, 4, 3], [3, 2, 3, 3], { strides: [2, 2], pads: [1, 1, 1, 1] }),
     sample('output_padding', [1, 3, 4, 3], [3, 2, 3, 3], {
@@ -68,23 +72,25 @@ export const convTranspose = defineOperator({
   ],
 })
 
-/** As in Conv, with the weight's axes swapped; with several groups a channel of the tie is a whole group. */
+/** As in Conv, with the weight's axes swapped. */
 function coupling({ node, inputs }: CostContext): ChannelTie[] {
   const groups = intAttribute(node, 'group', 1)
   const [channels, groupFilters] = inputs[1]!.shape
   const side = 'input' as const
-  const step = groups > 1 ? channels / groups : 1
-  const repeat = groups > 1 ? groupFilters : 1
   const read: ChannelPort[] = [
-    { side, index: 0, axis: 1, repeat: step },
-    { side, index: 1, axis: 0, repeat: step },
+    { side, index: 0, axis: 1 },
+    { side, index: 1, axis: 0 },
   ]
   const made: ChannelPort[] = [
-    ...(inputs[2] ? [{ side, index: 2, axis: 0, repeat }] : []),
-    { side: 'output', index: 0, axis: 1, repeat },
+    ...(inputs[2] ? [{ side, index: 2, axis: 0 }] : []),
+    { side: 'output', index: 0, axis: 1 },
   ]
-  if (groups > 1) return [{ ports: [...read, ...made], groups }]
-  return [{ ports: read }, { ports: [{ side, index: 1, axis: 1 }, ...made] }]
+  if (groups > 1 && channels === groups)
+    return [{ ports: [...read, ...made.map((port) => ({ ...port, repeat: groupFilters }))] }]
+  return [
+    { ports: eachGroup(read, groups, channels / groups), count: channels / groups },
+    { ports: [{ side, index: 1, axis: 1 }, ...eachGroup(made, groups, groupFilters)], count: groupFilters },
+  ]
 }
 
 function sample(

@@ -5,6 +5,7 @@ import {
   convolutionCost,
   convolutionTies,
   convolutionWindows,
+  cutGroups,
   inferConvolution,
 } from '../families/convolution-rules.ts'
 import { noise } from '../families/noise.ts'
@@ -52,6 +53,7 @@ export const conv = defineOperator({
       w: 1,
       perFilter: inputs[2] ? [2] : [],
     }),
+  cut: (context) => cutGroups(context, { x: 0, groupChannels: context.inputs[1]!.shape[1] }),
   samples: [
     sample('one-dimensional', [2, 3, 9], [4, 3, 3], { strides: [2], pads: [1, 2] }),
     sample('same size', [2, 3, 5, 5], [4, 3, 3, 3], { pads: [1, 1, 1, 1] }),

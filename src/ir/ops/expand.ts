@@ -3,6 +3,7 @@ import { integersOf } from '../../tensor/elements.ts'
 import { int64 } from '../../tensor/tensor.ts'
 import { inferredIntegers, required, unknownDims } from '../families/axes.ts'
 import { broadcastDims, broadcastTies } from '../families/broadcast.ts'
+import { withSizes } from '../families/cutting.ts'
 import { takeStrided } from '../families/movement.ts'
 import { spread, spreadOf } from '../families/samples.ts'
 import { defineOperator } from '../operator.ts'
@@ -26,6 +27,7 @@ export const expand = defineOperator({
   },
   gradient: ({ inputs: [x], outputGradients: [dy], shape, unbroadcast }) => [unbroadcast(dy!, shape(x!))],
   coupling: ({ node, inputs: [x], outputs }) => broadcastTies({ node, inputs: [x], outputs }),
+  cut: (context) => withSizes(context, 1),
   samples: [
     { name: 'new axis', inputs: [spread([3, 1]), int64([2, 1, 4])] },
     { name: 'smaller target', inputs: [spread([2, 3]), int64([1])] },

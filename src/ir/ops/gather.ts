@@ -3,9 +3,11 @@ import { elementsOf, toNumbers } from '../../tensor/elements.ts'
 import { int64, reshaped, elementCount, type Tensor } from '../../tensor/tensor.ts'
 import { nodeError, normalizeAxis, required } from '../families/axes.ts'
 import { takeAxes } from '../families/movement.ts'
+import { withInputs } from '../families/cutting.ts'
+import { pickedTies, sourcesLeft } from '../families/picking.ts'
 import { spread, spreadOf } from '../families/samples.ts'
 import { intAttribute, type Node } from '../model.ts'
-import { defineOperator, type ChannelTie } from '../operator.ts'
+import { defineOperator, type ChannelTie, type CostContext } from '../operator.ts'
 
 export const gather = defineOperator({
   type: 'Gather',
@@ -33,15 +35,21 @@ export const gather = defineOperator({
     const axis = normalizeAxis(intAttribute(node, 'axis', 0), shape(data!).length, node)
     return [emit('espalier.GatherGrad', [dy, indices], { axis, shape: shape(data!) })]
   },
-  coupling: ({ node, inputs: [data, indices] }) => {
+  /**
+   * Other axes keep their channels, and so do those of the indices. The places that a constant list picks out of data are
+   * channels too; those of a codebook are not.
+   */
+  coupling: ({ node, inputs: [data, indices], constant }) => {
     const gathered = normalizeAxis(intAttribute(node, 'axis', 0), data!.shape.length, node)
     const added = indices!.shape.length
+    const list = pickedPlaces(node, data!.shape[gathered], constant)
     const ties: ChannelTie[] = indices!.shape.map((_, axis) => ({
       ports: [
         { side: 'input', index: 1, axis },
         { side: 'output', index: 0, axis: gathered + axis },
       ],
     }))
+    if (list) ties.push(...pickedTies({ from: gathered, axis: gathered, size: data!.shape[gathered], sources: list }))
     for (const axis of data!.shape.keys()) {
       if (axis === gathered) continue
       const target = axis < gathered ? axis : axis + added - 1
@@ -53,6 +61,14 @@ export const gather = defineOperator({
       })
     }
     return ties
+  },
+  cut: (context) => {
+    const { node, inputs, keptInputs, constant, literal } = context
+    const axis = normalizeAxis(intAttribute(node, 'axis', 0), inputs[0]!.shape.length, node)
+    const size = inputs[0]!.shape[axis]
+    const sources = pickedPlaces(node, size, constant)
+    if (!sources || !keptInputs[0]?.[axis]) return node
+    return withInputs(node, { 1: literal(int64(sourcesLeft(context, { from: axis, axis, size, sources }))) })
   },
   samples: [
     { name: 'codebook', inputs: [spread([4]), spreadOf('int32', [2, 3], 0, 4)] },
@@ -75,4 +91,10 @@ function positions(indices: Tensor, size: number, node: Node): ArrayLike<number>
     negative ||= index < 0
   }
   return negative ? given.map((index) => (index < 0 ? index + size : index)) : given
+}
+
+/** The places that a constant list of one axis picks out of what is no constant itself. */
+function pickedPlaces(node: Node, size: number, constant: CostContext['constant']): number[] | undefined {
+  const list = constant?.(1)
+  return list?.shape.length === 1 && !constant?.(0) ? Array.from(positions(list, size, node)) : undefined
 }

@@ -55,8 +55,7 @@ export const groupNormalization = defineOperator({
     ]
   },
   coupling: ({ node, inputs: [x] }) => {
-    const groups = intAttribute(node, 'num_groups', 1)
-    const repeat = x!.shape[1] / groups
+    const repeat = x!.shape[1] / intAttribute(node, 'num_groups', 1)
     return [
       {
         ports: [
@@ -65,9 +64,13 @@ export const groupNormalization = defineOperator({
           { side: 'input', index: 2, axis: 0, repeat },
           { side: 'output', index: 0, axis: 1, repeat },
         ],
-        groups,
       },
     ]
+  },
+  cut: ({ node, inputs: [x], keptInputs: [kept] }) => {
+    const size = x!.shape[1] / intAttribute(node, 'num_groups', 1)
+    const groups = (kept?.[1]?.length ?? x!.shape[1]) / size
+    return { ...node, attributes: { ...node.attributes, num_groups: { kind: 'int', value: groups } } }
   },
   samples: [
     {

@@ -8,11 +8,13 @@ import {
   normalizeAxis,
   required,
 } from '../families/axes.ts'
-import { range, takeAxes, unchangedAxes } from '../families/movement.ts'
+import { withInputs } from '../families/cutting.ts'
+import { range, takeAxes } from '../families/movement.ts'
+import { pickedTies } from '../families/picking.ts'
 import { scatterAlong } from '../families/scattering.ts'
 import { spread, spreadOf } from '../families/samples.ts'
 import { stringAttribute, type Node } from '../model.ts'
-import { defineOperator } from '../operator.ts'
+import { defineOperator, type ChannelTie, type CostContext, type CutContext } from '../operator.ts'
 
 export const pad = defineOperator({
   type: 'Pad',
@@ -60,7 +62,8 @@ export const pad = defineOperator({
     const ends = size.map((count, axis) => before[axis] + count)
     return [emit('Slice', [dx, literal(int64(before)), literal(int64(ends))])]
   },
-  coupling: unchangedAxes,
+  coupling,
+  cut,
   samples: [
     { name: 'zeros', inputs: [spread([2, 3]), int64([0, 1, 2, 0])] },
     {
@@ -75,6 +78,51 @@ export const pad = defineOperator({
     { name: 'int32', inputs: [spreadOf('int32', [3], 0, 9), int64([1, 1]), fromNumbers('int32', [], [7])] },
   ],
 })
+
+/**
+ * An axis keeps its channels; those that a constant margin adds can be cut by themselves. Along an axis with another
+ * margin, or where the pads are not known, nothing can.
+ */
+function coupling(context: CostContext): ChannelTie[] {
+  const { node, inputs, constant } = context
+  const [x, , , axes] = inputs
+  const [pads, given] = [constant?.(1), axes && constant?.(3)]
+  if (!pads || (axes && !given)) return []
+  const { shape } = x!
+  const [before, after] = padding(node, shape.length, integersOf(pads), given && integersOf(given))
+  const made = stringAttribute(node, 'mode', 'constant') === 'constant'
+  return shape.flatMap((size, axis) =>
+    made || (before[axis] === 0 && after[axis] === 0)
+      ? pickedTies({ from: axis, axis, size, sources: sources(node, size, before[axis], after[axis]) })
+      : [],
+  )
+}
+
+/** Counts what is left of each margin, or of what a negative one cuts away. */
+function cut({ node, inputs: [x, , , axes], keptInputs, keptOutputs, constant, literal }: CutContext): Node {
+  const { shape } = x!
+  const [before, after] = padding(node, shape.length, integersOf(constant!(1)!), axes && integersOf(constant!(3)!))
+  for (const [axis, size] of shape.entries()) {
+    const input = keptInputs[0]?.[axis] ?? range(0, size)
+    const output = keptOutputs[0][axis] ?? range(0, size + before[axis] + after[axis])
+    const margin = (pad: number, isOutside: (place: number) => boolean, isCut: (place: number) => boolean) =>
+      pad >= 0 ? output.filter(isOutside).length : -input.filter(isCut).length
+    const [begin, end] = [before[axis], before[axis] + size]
+    const stop = size + after[axis]
+    before[axis] = margin(
+      begin,
+      (place) => place < begin,
+      (place) => place < -begin,
+    )
+    after[axis] = margin(
+      after[axis],
+      (place) => place >= end,
+      (place) => place >= stop,
+    )
+  }
+  const fitted = withInputs(node, { 1: literal(int64([...before, ...after])) })
+  return { ...fitted, inputs: fitted.inputs.slice(0, 3) }
+}
 
 /** Elements to add before and after every axis. */
 function padding(

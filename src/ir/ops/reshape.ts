@@ -1,5 +1,6 @@
 import { int64, reshaped } from '../../tensor/tensor.ts'
 import { integersOf } from '../../tensor/elements.ts'
+import { withSizes } from '../families/cutting.ts'
 import { inferReshape, reshapeGradient, reshapeTies, resolveShape } from '../families/reshaping.ts'
 import { inferredIntegers, required, unknownDims } from '../families/axes.ts'
 import { spread } from '../families/samples.ts'
@@ -22,6 +23,7 @@ export const reshape = defineOperator({
   },
   gradient: reshapeGradient,
   coupling: reshapeTies,
+  cut: (context) => withSizes(context, 1),
   samples: [
     { name: 'zero and rest', inputs: [spread([2, 3, 4]), int64([0, -1])] },
     { name: 'split an axis', inputs: [spread([6, 5]), int64([2, 3, 5])] },

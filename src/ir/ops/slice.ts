@@ -1,12 +1,13 @@
 import { integersOf } from '../../tensor/elements.ts'
 import { int64 } from '../../tensor/tensor.ts'
 import { gradientIntegers, inferredIntegers, required, unknownDims } from '../families/axes.ts'
-import { axisTies } from '../families/broadcast.ts'
 import { gatherBackwards, padBackwards } from '../families/scattering.ts'
 import { range, takeAxes } from '../families/movement.ts'
+import { gatherInstead, pickedTies, sourcesLeft, spacing } from '../families/picking.ts'
 import { spread, spreadOf } from '../families/samples.ts'
 import { sliceWindows } from '../families/slicing.ts'
-import { defineOperator } from '../operator.ts'
+import type { Node } from '../model.ts'
+import { defineOperator, type CostContext, type CutContext } from '../operator.ts'
 
 export const slice = defineOperator({
   type: 'Slice',
@@ -70,21 +71,15 @@ export const slice = defineOperator({
     }
     return [padBackwards(context, dx, before, after)]
   },
-  /** An axis taken whole and in order keeps its channels; without constants nobody knows. */
+  /** Each place keeps its channel; what is left out can be cut by itself. Without constants nobody knows. */
   coupling: (context) => {
-    const { node, inputs, constant } = context
-    const [starts, ends, axes, steps] = [1, 2, 3, 4].map((index) => {
-      const value = inputs[index] && constant?.(index)
-      return value && integersOf(value)
-    })
-    if (!starts || !ends || (inputs[3] && !axes) || (inputs[4] && !steps)) return []
-    const { shape } = inputs[0]!
-    const windows = sliceWindows(node, shape, starts, ends, axes, steps)
-    return axisTies({ ...context, inputs: [inputs[0]] }, (axis) => {
-      const window = windows[axis]
-      return typeof window !== 'object' || (window.step === 1 && window.count === shape[axis])
-    })
+    const windows = constantWindows(context)
+    if (!windows) return []
+    return context.inputs[0]!.shape.flatMap((size, axis) =>
+      pickedTies({ from: axis, axis, size, sources: placesOf(windows[axis], size) }),
+    )
   },
+  cut,
   samples: [
     { name: 'window', inputs: [spread([3, 5]), int64([1, 1]), int64([3, 4])] },
     { name: 'one axis, from the end', inputs: [spread([2, 5]), int64([-3]), int64([2n ** 63n - 1n]), int64([-1])] },
@@ -93,3 +88,59 @@ export const slice = defineOperator({
     { name: 'nothing left', inputs: [spreadOf('int64', [4], 0, 9), int64([3]), int64([1])] },
   ],
 })
+
+/** What is taken of each axis, where all is constant. */
+function constantWindows({ node, inputs, constant }: CostContext): ReturnType<typeof sliceWindows> | undefined {
+  const [starts, ends, axes, steps] = [1, 2, 3, 4].map((index) => {
+    const value = inputs[index] && constant?.(index)
+    return value && integersOf(value)
+  })
+  if (!starts || !ends || (inputs[3] && !axes) || (inputs[4] && !steps)) return undefined
+  return sliceWindows(node, inputs[0]!.shape, starts, ends, axes, steps)
+}
+
+function placesOf(window: ReturnType<typeof sliceWindows>[number], size: number): number[] {
+  return typeof window === 'object' ? range(0, window.count).map((i) => window.start + i * window.step) : range(0, size)
+}
+
+/** Bounds of the axes that lost places are counted anew; where these are no longer evenly spaced, a Gather picks them. */
+function cut(context: CutContext): Node {
+  const { node, inputs, keptInputs, keptOutputs, constant, literal, emit } = context
+  const windows = constantWindows(context)!
+  const { shape } = inputs[0]!
+  const [starts, ends] = [integersOf(constant!(1)!), integersOf(constant!(2)!)]
+  const axes = inputs[3] ? integersOf(constant!(3)!).map((axis) => (axis < 0 ? axis + shape.length : axis)) : undefined
+  const steps = inputs[4] && integersOf(constant!(4)!)
+  const bounds = new Map(
+    starts.map((start, i) => [axes ? axes[i] : i, { start, end: ends[i], step: steps ? steps[i] : 1 }]),
+  )
+  const gathered: (readonly [number, number[]])[] = []
+  for (const [axis, size] of shape.entries()) {
+    if (!bounds.has(axis) || (!keptInputs[0]?.[axis] && !keptOutputs[0][axis])) continue
+    const sources = sourcesLeft(context, { from: axis, axis, size, sources: placesOf(windows[axis], size) })
+    const even = spacing(sources)
+    if (even) bounds.set(axis, { ...even, end: boundAfter(even.start + sources.length * even.step) })
+    else {
+      bounds.delete(axis)
+      gathered.push([axis, sources])
+    }
+  }
+  const list = (pick: (axis: number, bound: { start: number; end: number; step: number }) => number) =>
+    literal(int64([...bounds].map(([axis, bound]) => pick(axis, bound))))
+  const operands = () => [
+    list((_, { start }) => start),
+    list((_, { end }) => end),
+    list((axis) => axis),
+    list((_, { step }) => step),
+  ]
+  const last = gathered.pop()
+  if (!last) return { ...node, inputs: [node.inputs[0], ...operands()] }
+  let value = bounds.size > 0 ? emit('Slice', [node.inputs[0], ...operands()]) : node.inputs[0]
+  for (const [axis, sources] of gathered) value = emit('Gather', [value, literal(int64(sources))], { axis })
+  return gatherInstead(context, value, ...last)
+}
+
+/** An end before the first place: a negative bound would count from the other side. */
+function boundAfter(end: number): number {
+  return end < 0 ? Number.MIN_SAFE_INTEGER : end
+}

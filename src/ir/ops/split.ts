@@ -1,6 +1,7 @@
 import { integersOf } from '../../tensor/elements.ts'
 import { int64 } from '../../tensor/tensor.ts'
 import { inferredIntegers, nodeError, normalizeAxis, required } from '../families/axes.ts'
+import { sizeLeft, withInputs } from '../families/cutting.ts'
 import { range, takeAxes } from '../families/movement.ts'
 import { spread, spreadOf } from '../families/samples.ts'
 import { intAttribute, type Dim, type Node } from '../model.ts'
@@ -64,6 +65,12 @@ export const split = defineOperator({
       ties.push({ ports: [{ side: 'input', index: 0, axis }, ...ports] })
     }
     return ties
+  },
+  cut: ({ node, inputs: [x], outputs, keptOutputs, literal }) => {
+    const axis = normalizeAxis(intAttribute(node, 'axis', 0), x!.shape.length, node)
+    const sizes = outputs.map(({ shape }, index) => sizeLeft(shape[axis], keptOutputs[index][axis]))
+    const { num_outputs: _, ...attributes } = node.attributes
+    return { ...withInputs(node, { 1: literal(int64(sizes)) }), attributes }
   },
   samples: [
     { name: 'sizes', inputs: [spread([2, 5]), int64([2, 3])], attributes: { axis: 1 }, outputs: 2 },
