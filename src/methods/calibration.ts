@@ -1,0 +1,180 @@
+/** What the inputs of layers look like on data: the statistics by which errors of weights are weighed. */
+import type { Dataset } from '../datasets/dataset.ts'
+import type { Session } from '../engines/engine.ts'
+import { createDraft, type AttributeValue, type Draft } from '../ir/draft.ts'
+import { intAttribute, type Model } from '../ir/model.ts'
+import { toFloat32Model } from '../ir/precision.ts'
+import type { Layer } from '../ir/rewrite.ts'
+import { rebatch } from '../ir/shapes.ts'
+import { toFloat32 } from '../tensor/half.ts'
+import { createTensor, float32, int64, type Tensor } from '../tensor/tensor.ts'
+import { fitInput } from '../training/predictor.ts'
+import type { Context } from './method.ts'
+import { weightRows, type WeightRows } from './weight-rows.ts'
+
+/** Second moments of what the rows of a layer are multiplied with, averaged over examples and places. */
+export interface InputMoments {
+  readonly groups: number
+  /** Inputs that a row sees, K. */
+  readonly length: number
+  /** E[x], [groups, K]. */
+  readonly mean: Float64Array
+  /** E[x xᵀ], [groups, K, K]. */
+  readonly gram: Float64Array
+}
+
+/** Layers whose rows are longer than this get no moments: their matrix would not fit the memory of a browser. */
+const LONGEST_ROW = 2400
+
+/** Elements of all matrices that one pass over the data collects. */
+const MOST_ELEMENTS = 2 ** 22
+
+const BATCH = 8
+
+/**
+ * Runs the model on the first `samples` examples and returns E[x] and E[x xᵀ] of each layer's inputs, by the name of its
+ * weight; of a weight that several layers read the mean over these. Patches of convolutions are cut out by a convolution
+ * with an identity kernel, so that the engine does the work. Layers without `weightRows`, transposed convolutions whose
+ * places overlap included, or with very long rows have no entry.
+ * @throws UsageError when the model's input does not fit the data, or there are no examples.
+ */
+export async function inputMoments(
+  model: Model,
+  layers: readonly Layer[],
+  data: Dataset,
+  samples: number,
+  context: Pick<Context, 'engine' | 'signal' | 'progress'>,
+): Promise<ReadonlyMap<string, InputMoments>> {
+  const wide = rebatch(toFloat32Model(model), BATCH)
+  const found = new Map<string, InputMoments & { readers: number }>()
+  const usable = layers.flatMap((layer) => {
+    const rows = weightRows(model, layer)
+    return rows && rows.length <= LONGEST_ROW ? [{ layer, rows }] : []
+  })
+  const parts = inParts(usable)
+  for (const [part, members] of parts.entries()) {
+    const draft = createDraft(wide)
+    draft.outputs.splice(0)
+    for (const member of members) addMoments(draft, member, wide)
+    const session = await context.engine.createSession(draft.finish(), { purpose: 'check' })
+    try {
+      const sums = await sumOutputs(session, wide, data, samples, (done) => {
+        context.signal?.throwIfAborted()
+        const total = parts.length * samples
+        context.progress?.({ task: 'calibrate', done: part * samples + done, total })
+      })
+      for (const [i, member] of members.entries()) {
+        const [gram, mean, count] = session.outputs.slice(3 * i, 3 * i + 3).map((name) => sums.get(name)!)
+        accumulate(found, member, { gram, mean, count: count[0] })
+      }
+    } finally {
+      await session.close()
+    }
+  }
+  return found
+}
+
+interface Member {
+  readonly layer: Layer
+  readonly rows: WeightRows
+}
+
+function inParts(members: readonly Member[]): Member[][] {
+  const parts: Member[][] = []
+  let elements = MOST_ELEMENTS
+  for (const member of members) {
+    const own = member.rows.groups * member.rows.length ** 2
+    if (elements + own > MOST_ELEMENTS) {
+      parts.push([])
+      elements = 0
+    }
+    parts.at(-1)!.push(member)
+    elements += own
+  }
+  return parts
+}
+
+/** Appends the sums of x xᵀ, of x and of 1 as three outputs. */
+function addMoments(draft: Draft, member: Member, model: Model): void {
+  const list = (values: readonly number[]) => draft.constant('calibration.list', int64(values))
+  const columns = addColumns(draft, member, model, list)
+  const square = draft.add('MatMul', [columns, draft.add('Transpose', [columns], { perm: [0, 2, 1] })])
+  draft.output(square, 'float32')
+  draft.output(draft.add('ReduceSum', [columns, list([2])], { keepdims: 0 }), 'float32')
+  draft.output(draft.add('Cast', [draft.add('Shape', [columns], { start: 2, end: 3 })], { to: 1 }), 'float32')
+}
+
+/** The inputs of a layer's rows as columns: [groups, K, examples and places]. */
+function addColumns(
+  draft: Draft,
+  { layer: { node, input, weight }, rows: { groups, length } }: Member,
+  model: Model,
+  list: (values: readonly number[]) => string,
+): string {
+  const x = node.inputs[1 - input]
+  if (node.op.startsWith('Conv')) {
+    const kernel = identityKernel(groups, length, model.graph.initializers.get(weight)!.shape)
+    const attributes = node.attributes as Readonly<Record<string, AttributeValue>>
+    const patches =
+      node.op === 'Conv' ? draft.add('Conv', [x, draft.constant('calibration.kernel', kernel)], { ...attributes }) : x
+    const split = draft.add('Reshape', [patches, list([BATCH, groups, length, -1])])
+    const together = draft.add('Transpose', [split], { perm: [1, 2, 0, 3] })
+    return draft.add('Reshape', [together, list([groups, length, -1])])
+  }
+  // A left factor is summed over its last axis, a right one over the last but one, unless Gemm transposes it.
+  const transposed = node.op === 'Gemm' && intAttribute(node, input === 1 ? 'transA' : 'transB', 0) !== 0
+  const rowsFirst = (input === 1) !== transposed ? x : draft.add('Transpose', [x], { perm: [1, 0] })
+  const flat = draft.add('Reshape', [rowsFirst, list([-1, length])])
+  return draft.add('Unsqueeze', [draft.add('Transpose', [flat], { perm: [1, 0] }), list([0])])
+}
+
+/** [groups · K, in / groups, ...kernel]: filter k of a group picks element k of the patch. */
+function identityKernel(groups: number, length: number, weightShape: readonly number[]): Tensor {
+  const kernel = new Float32Array(groups * length * length)
+  for (let g = 0; g < groups; g++) for (let k = 0; k < length; k++) kernel[(g * length + k) * length + k] = 1
+  return float32(kernel, [groups * length, ...weightShape.slice(1)])
+}
+
+/** Runs batch after batch and adds up all outputs; where the examples do not fill the last batch it begins anew. */
+async function sumOutputs(
+  session: Session,
+  model: Model,
+  data: Dataset,
+  samples: number,
+  onDone: (examples: number) => void,
+): Promise<ReadonlyMap<string, Float64Array>> {
+  const input = fitInput(model, data.inputShape)
+  const sums = new Map<string, Float64Array>()
+  const count = Math.min(samples, data.size)
+  for (let start = 0; start < count; start += BATCH) {
+    const { inputs } = await data.batch(Array.from({ length: BATCH }, (_, i) => (start + i) % count))
+    const outputs = await session.run({ [input.name]: createTensor('float32', input.shape(BATCH), inputs.data) })
+    for (const [name, tensor] of Object.entries(outputs)) {
+      const values = toFloat32(tensor)
+      const sum = sums.get(name) ?? new Float64Array(values.length)
+      for (let i = 0; i < values.length; i++) sum[i] += values[i]
+      sums.set(name, sum)
+    }
+    onDone(Math.min(count, start + BATCH))
+  }
+  return sums
+}
+
+interface Sums {
+  readonly gram: Float64Array
+  readonly mean: Float64Array
+  readonly count: number
+}
+
+/** Adds one reader's moments to those of a weight, as the mean over the readers. */
+function accumulate(
+  found: Map<string, InputMoments & { readers: number }>,
+  { layer: { weight }, rows: { groups, length } }: Member,
+  { gram, mean, count }: Sums,
+): void {
+  const known = found.get(weight)
+  const readers = (known?.readers ?? 0) + 1
+  const blend = (sum: Float64Array, old: Float64Array | undefined) =>
+    sum.map((value, i) => (value / count + (old ? old[i] * (readers - 1) : 0)) / readers)
+  found.set(weight, { groups, length, readers, gram: blend(gram, known?.gram), mean: blend(mean, known?.mean) })
+}

@@ -1,0 +1,100 @@
+import type { RateModel } from '../../codecs/rate.ts'
+import type { WeightRows } from '../weight-rows.ts'
+import type { ErrorMetric } from './error-metric.ts'
+
+/** The codes of one layer, chosen for distortion + λ · bits. */
+export interface CodeChoice {
+  readonly weights: Float32Array
+  readonly rows: WeightRows
+  readonly metric: ErrorMetric
+  /** What a code of 1 stands for in each row. */
+  step(row: number): number
+  /** What an error in the output of row r counts. */
+  readonly gain: Float64Array
+  readonly lambda: number
+  readonly rate: RateModel
+  /** The codes from before, which contexts see; overwritten in the order of the rows. */
+  readonly codes: Int16Array
+  readonly bias?: BiasChoice
+}
+
+/** The bias of each row, chosen after its weights on a grid of its own. */
+export interface BiasChoice {
+  readonly values: Float32Array
+  readonly step: number
+  readonly codes: Int16Array
+  /** Bits of a code. */
+  bits(code: number): number
+}
+
+export interface ChosenCodes {
+  /** Σ over rows of gain · Δᵀ A Δ. */
+  readonly distortion: number
+  readonly bits: number
+}
+
+const LARGEST_CODE = 32767
+
+/** Chooses all codes of a layer, one after another; each is the best for the error that those before it left. */
+export function chooseCodes(choice: CodeChoice): ChosenCodes {
+  const { weights, rows, metric, gain, lambda, rate, codes, bias } = choice
+  const { size, scale, feedback } = metric
+  const perGroup = rows.count / rows.groups
+  const errors = new Float64Array(size)
+  let distortion = 0
+  let bits = 0
+  for (let r = 0; r < rows.count; r++) {
+    const group = Math.floor(r / perGroup)
+    const m = feedback?.subarray(group * size * size, (group + 1) * size * size)
+    const step = choice.step(r)
+    for (let k = 0; k < rows.length; k++) {
+      const at = rows.base[r] + k * rows.stride
+      const target = weights[at] - made(m, errors, k, size)
+      const weight = gain[r] * scale[group * size + k] * step * step
+      const context = rate.context(codes, at)
+      const code = best(target / step, weight, lambda, (candidate) => rate.bits(context, candidate))
+      codes[at] = code
+      errors[k] = code * step - weights[at]
+      distortion += weight * (code - target / step) ** 2
+      bits += rate.bits(context, code)
+    }
+    if (!bias) continue
+    const target = (bias.values[r] - (rows.length < size ? made(m, errors, rows.length, size) : 0)) / bias.step
+    const weight = gain[r] * bias.step ** 2
+    const code = best(target, weight, lambda, bias.bits)
+    bias.codes[r] = code
+    distortion += weight * (code - target) ** 2
+    bits += bias.bits(code)
+  }
+  return { distortion, bits }
+}
+
+/** What the errors before weight k make of it. */
+function made(m: Float64Array | undefined, errors: Float64Array, k: number, size: number): number {
+  if (!m) return 0
+  let sum = 0
+  for (let j = 0, at = k * size; j < k; j++, at++) sum += m[at] * errors[j]
+  return sum
+}
+
+/**
+ * The code with the least weight · (code - target)² + λ · bits(code): from the nearest one outwards until the distance
+ * alone costs more. Of equal ones the nearest.
+ */
+function best(target: number, weight: number, lambda: number, bits: (code: number) => number): number {
+  const nearest = Math.max(-LARGEST_CODE, Math.min(LARGEST_CODE, Math.round(target)))
+  let chosen = nearest
+  let least = weight * (nearest - target) ** 2 + lambda * bits(nearest)
+  if (lambda === 0) return nearest
+  for (const direction of [Math.sign(target - nearest) || 1, -(Math.sign(target - nearest) || 1)])
+    for (let code = nearest + direction; Math.abs(code) <= LARGEST_CODE; code += direction) {
+      const distance = weight * (code - target) ** 2
+      if (distance >= least) break
+      const cost = distance + lambda * bits(code)
+      if (cost < least) {
+        least = cost
+        chosen = code
+      }
+    }
+  return chosen
+}

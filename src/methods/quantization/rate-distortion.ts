@@ -1,0 +1,186 @@
+import { z } from 'zod'
+import type { Model } from '../../ir/model.ts'
+import type { Layer } from '../../ir/rewrite.ts'
+import { layers } from '../../ir/rewrite.ts'
+import { floatAttribute } from '../../ir/model.ts'
+import { dtypes } from '../../tensor/dtype.ts'
+import { elementCount, type Tensor } from '../../tensor/tensor.ts'
+import { inputMoments, type InputMoments } from '../calibration.ts'
+import { chooseLayers, layerChoiceOptions, layerOverrides, optionsOfLayer } from '../layer-choice.ts'
+import { defineMethod, type Context } from '../method.ts'
+import { finiteWeights, isPlainFloat } from '../weights.ts'
+import { anyRows, weightRows } from '../weight-rows.ts'
+import { ownBiases, withIntegerBias, withIntegerCodes, type CodedBias, type CodedWeight } from './integer-codes.ts'
+import { quantizeLayer } from './quantize-layer.ts'
+
+const layerOptions = {
+  lambda: z
+    .number()
+    .min(0)
+    .max(100)
+    .default(0.02)
+    .describe(
+      'noise, relative to the output of a layer, that a bit less a weight may cost; 0: the nearest 8-bit codes',
+    ),
+  granularity: z
+    .enum(['tensor', 'channel'])
+    .default('tensor')
+    .describe('one step a layer, or one an output channel, whose errors then count relative to its own spread'),
+}
+
+const options = z.strictObject({
+  ...layerOptions,
+  weighting: z
+    .enum(['none', 'activations'])
+    .default('activations')
+    .describe('what the error of a weight counts: all alike, or by the inputs it meets on data, where there are any'),
+  compensate: z
+    .boolean()
+    .default(true)
+    .describe('let each weight make up for the errors of those before it in its row; needs activations'),
+  biases: z.boolean().default(true).describe('choose the codes of biases as well'),
+  samples: z.number().int().min(1).max(100_000).default(256).describe('examples that the inputs are looked at on'),
+  damping: z
+    .number()
+    .min(1e-6)
+    .max(10)
+    .default(0.01)
+    .describe('share of the mean square of the inputs that is added to each, against what few examples do not show'),
+  passes: z
+    .number()
+    .int()
+    .min(1)
+    .max(10)
+    .default(2)
+    .describe('times that codes are chosen, each by the rates of the last'),
+  layers: layerOverrides({
+    lambda: layerOptions.lambda.unwrap(),
+    granularity: layerOptions.granularity.unwrap(),
+  }),
+  ...layerChoiceOptions,
+})
+type Options = z.infer<typeof options>
+
+/**
+ * Chooses integer codes so that distortion + λ · bits is least, under a model of the pack's own coder: a weight whose
+ * code is dear moves to a cheaper one where that does little harm. The distortion is what the change makes of the
+ * layer's outputs on data; weights chosen later make up for errors of earlier ones, and the bias for what is left.
+ * Every layer has the same λ, so that a bit saves the same noise wherever it is spent; its step follows from λ. Without
+ * data all weights count alike.
+ *
+ * Differs from the paper: codes are chosen with error feedback (Frantar et al., GPTQ, 2022) instead of independently;
+ * distortion is measured at the outputs of layers; rates come from contexts as our coder has them.
+ */
+export const rateDistortion = defineMethod({
+  name: 'rate-distortion',
+  family: 'quantization',
+  summary: 'Chooses integer codes for the fewest bits at the least noise in the outputs of layers, without training.',
+  paper: {
+    title: 'DeepCABAC: A Universal Compression Algorithm for Deep Neural Networks',
+    authors: 'Wiedemann, Kirchhoffer, Matlage, Haase, Marban, Marinc, Neumann, Nguyen, Schwarz, Wiegand, Marpe, Samek',
+    venue: 'IEEE Journal of Selected Topics in Signal Processing',
+    year: 2020,
+    arxiv: '1907.11900',
+  },
+  needs: [],
+  options,
+  strength: (given, s) => ({
+    ...scaled(given, s),
+    layers: given.layers && mapValues(given.layers, (o) => scaled(o, s)),
+  }),
+  apply: quantize,
+})
+
+/** At strength 0 a bit may cost a sixteenth of what was asked for, at 2 sixteen times as much. */
+function scaled<Given extends { lambda?: number }>(given: Given, strength: number): Given {
+  return given.lambda === undefined ? given : { ...given, lambda: Math.min(100, given.lambda * 16 ** (strength - 1)) }
+}
+
+function mapValues<A, B>(record: Readonly<Record<string, A>>, change: (value: A) => B): Record<string, B> {
+  return Object.fromEntries(Object.entries(record).map(([key, value]) => [key, change(value)]))
+}
+
+interface Chosen {
+  readonly layer: Layer
+  readonly tensor: Tensor
+  readonly values: Float32Array
+}
+
+async function quantize(model: Model, given: Options, context: Context): Promise<Model> {
+  const chosen = plainLayers(model, given, context)
+  const total = chosen.reduce((sum, { values }) => sum + values.length, 0)
+  const moments = await momentsOf(model, chosen, given, context)
+  const biases = given.biases ? ownBiases(model) : new Map<string, Tensor>()
+  const coded: CodedWeight[] = []
+  const codedBiases: CodedBias[] = []
+  for (const [position, { layer, tensor, values }] of chosen.entries()) {
+    context.signal?.throwIfAborted()
+    const detail = { layer: layer.name }
+    context.progress?.({ task: 'rate-distortion', done: position, total: chosen.length, detail })
+    const { lambda, granularity } = optionsOfLayer(given, layer, model)
+    if (granularity === 'channel' && layer.outAxis === undefined) {
+      context.skip(layer.name, 'a Reshape mixes its output channels: one step a channel is not possible')
+      continue
+    }
+    const rows = weightRows(model, layer) ?? anyRows(tensor.shape)
+    const biasName = biasTogether(model, layer) && rows.whole ? layer.bias : undefined
+    const biasTensor = biasName === undefined ? undefined : biases.get(biasName)
+    const bias =
+      biasTensor && elementCount(biasTensor.shape) === rows.count
+        ? { tensor: biasTensor, values: finiteWeights(biasName!, biasTensor) }
+        : undefined
+    const result = quantizeLayer({
+      ...given,
+      weight: tensor,
+      values,
+      rows,
+      moments: moments.get(layer.weight),
+      bias,
+      lambda,
+      total,
+      axis: granularity === 'channel' ? layer.outAxis : undefined,
+    })
+    if (!result) context.skip(layer.name, 'its weights are too small for a step of their type')
+    else if (result.bits >= values.length * dtypes[tensor.dtype].bits)
+      context.skip(layer.name, `codes are no smaller: ${Math.ceil(result.bits / 8)} bytes for ${values.length} weights`)
+    else {
+      coded.push({ layer, ...result.weight })
+      if (result.bias) codedBiases.push({ bias: biasName!, ...result.bias })
+    }
+  }
+  context.progress?.({ task: 'rate-distortion', done: chosen.length, total: chosen.length })
+  return withIntegerBias(withIntegerCodes(model, coded), codedBiases)
+}
+
+function plainLayers(model: Model, given: Options, context: Context): Chosen[] {
+  return chooseLayers(model, given, context).flatMap((layer) => {
+    if (!isPlainFloat(model, layer)) {
+      context.skip(layer.name, 'its weights are not plain floats: they were shared or quantized before')
+      return []
+    }
+    const tensor = model.graph.initializers.get(layer.weight)!
+    const values = finiteWeights(layer.weight, tensor)
+    if (values.length > 0) return [{ layer, tensor, values }]
+    context.skip(layer.name, 'it has no weights')
+    return []
+  })
+}
+
+async function momentsOf(
+  model: Model,
+  chosen: readonly Chosen[],
+  { weighting, samples }: Options,
+  context: Context,
+): Promise<ReadonlyMap<string, InputMoments>> {
+  if (weighting === 'none' || !context.data || chosen.length === 0) return new Map()
+  const weights = new Set(chosen.map(({ layer }) => layer.weight))
+  // Every layer that reads a weight has a say, also where the weight is chosen once.
+  const readers = layers(model).filter(({ weight }) => weights.has(weight))
+  return inputMoments(model, readers, context.data.train, samples, context)
+}
+
+/** Whether the bias is added as it is to what the weights make, of this layer alone. */
+function biasTogether(model: Model, { node, weight }: Layer): boolean {
+  if (layers(model).filter((other) => other.weight === weight).length > 1) return false
+  return node.op !== 'Gemm' || (floatAttribute(node, 'alpha', 1) === 1 && floatAttribute(node, 'beta', 1) === 1)
+}
