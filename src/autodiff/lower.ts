@@ -82,7 +82,9 @@ function rewrite(model: Model, target: Target, chosen: Choice, { outerNames, typ
   const draft = createDraft(model)
   const nodes = [...draft.nodes]
   draft.nodes.length = 0
-  const emitter = createEmitter(draft, (value) => types.get(value) ?? type?.(value), { outerNames })
+  // Behind an operator without a record inference tells at most an element type.
+  const known = (value: string) => (types.get(value)?.shape ? types.get(value) : (type?.(value) ?? types.get(value)))
+  const emitter = createEmitter(draft, known, { outerNames })
   const replaced = new Map<string, string>()
   const read = (name: string) => replaced.get(name) ?? name
 
