@@ -4,6 +4,7 @@ import { compare } from './commands/compare.ts'
 import { compress } from './commands/compress.ts'
 import { demo } from './commands/demo.ts'
 import { evaluate } from './commands/evaluate.ts'
+import { exportCommand } from './commands/export.ts'
 import { inspect } from './commands/inspect.ts'
 import { papers } from './commands/papers.ts'
 import { restore } from './commands/restore.ts'
@@ -14,6 +15,7 @@ export const commands: readonly CliCommand[] = [
   inspect,
   compress,
   restore,
+  exportCommand,
   train,
   evaluate,
   compare,

@@ -1,6 +1,7 @@
 import { access, constants, mkdir, open, readFile, stat } from 'node:fs/promises'
 import { basename, dirname, resolve } from 'node:path'
 import { EspalierError, UsageError } from '../errors.ts'
+import { foreignFormats } from '../formats/index.ts'
 import { readModelFile } from '../formats/onnx/file.ts'
 import { MAGIC } from '../formats/pack/layout.ts'
 import { readPack } from '../formats/pack/read.ts'
@@ -109,10 +110,13 @@ export async function makeFolder(path: string): Promise<void> {
   })
 }
 
+const modelEndings = ['.onnx', '.espalier', ...Array.from(foreignFormats.values(), (format) => format.ending)]
+
 /** The path with another ending: `models/net.onnx` and `.espalier` make `models/net.espalier`. */
 export function withEnding(path: string, ending: string): string {
-  const name = basename(path).replace(/\.(?:onnx|espalier)$/, '')
-  return path.slice(0, path.length - basename(path).length) + name + ending
+  const name = basename(path)
+  const old = modelEndings.find((known) => name.endsWith(known) && name.length > known.length) ?? ''
+  return path.slice(0, path.length - old.length) + ending
 }
 
 function unreadable(path: string, cause: unknown): UsageError {

@@ -1,6 +1,7 @@
 import { codecs } from '../../codecs/index.ts'
 import { datasets } from '../../datasets/index.ts'
 import { nearestName, UsageError } from '../../errors.ts'
+import { foreignFormats } from '../../formats/index.ts'
 import { operators } from '../../ir/ops/index.ts'
 import { methods } from '../../methods/index.ts'
 import type { Paper } from '../../paper.ts'
@@ -25,11 +26,12 @@ interface Entry {
 /** Lists all that there is, from the records themselves. */
 export const catalog = defineCommand({
   name: 'catalog',
-  summary: 'Lists methods, recipes, data, networks, codecs and operators, or shows one of them with its options.',
+  summary:
+    'Lists methods, recipes, data, networks, formats, codecs and operators, or shows one of them with its options.',
   examples: [
     ['espalier catalog', 'lists everything'],
     ['espalier catalog k-means', 'shows one method, its paper and its options'],
-    ['espalier catalog data', 'shows one kind of thing: methods, recipes, data, networks, codecs, operators'],
+    ['espalier catalog data', 'shows one kind of thing: methods, recipes, data, networks, formats, codecs, operators'],
   ],
   configure(command) {
     command.argument('[name]', 'a kind of thing, or the name of one')
@@ -85,6 +87,19 @@ async function allEntries(): Promise<readonly Entry[]> {
       summary,
       paper,
       facts: { input: `[N, ${inputShape.join(', ')}]`, classes: String(classes) },
+    })),
+    ...Array.from(foreignFormats.values(), ({ name, summary, paper, ending, companions = [], read, write }): Entry => ({
+      kind: 'formats',
+      name,
+      summary,
+      paper,
+      facts: {
+        file: `*${ending}`,
+        ...(read
+          ? { read: ['compress', `--from ${name}`, ...companions.map((file) => `--${file.name} FILE`)].join(' ') }
+          : {}),
+        ...(write ? { written: `export ${name}` } : {}),
+      },
     })),
     ...Array.from(codecs.values(), ({ name, summary, paper }): Entry => ({ kind: 'codecs', name, summary, paper })),
     ...Array.from(operators, ([name, operator]): Entry => ({

@@ -10,13 +10,15 @@ import { runRecipe, type StageStore } from '../../pipelines/run.ts'
 import { withDataOptions } from '../../datasets/open.ts'
 import { defineCommand } from '../command.ts'
 import { addDataOption, openSplits } from '../data.ts'
-import { checkOutputs, loadModel, makeFolder, withEnding } from '../files.ts'
-import { formatPercent, formatRatio, formatSeconds } from '../format.ts'
+import { checkOutputs, makeFolder, withEnding } from '../files.ts'
+import { addSourceOptions, loadSource, sourceFiles, type SourceOptions } from '../foreign.ts'
+import { formatCount, formatPercent, formatRatio, formatSeconds } from '../format.ts'
 import { repeated, wholeNumber } from '../numbers.ts'
 import { defaultRecipe, loadRecipe, recipeFromSteps, shippedRecipes } from '../recipes.ts'
 import { formatRun, proofExitCode } from '../result-text.ts'
+import { formatFacts } from '../table.ts'
 
-interface Options {
+interface Options extends SourceOptions {
   readonly recipe?: string
   readonly step?: readonly string[]
   readonly data?: string
@@ -39,11 +41,16 @@ export const compress = defineCommand<Options>({
       'espalier compress lenet.onnx --recipe deep-compression --data mnist:data/mnist -o lenet.espalier',
       'prunes, shares and codes the weights, retraining on the way',
     ],
+    [
+      'espalier compress --from deep-compression --prototxt deploy.prototxt net.net -o net.espalier --onnx net.onnx',
+      "packs a network that Deep Compression's authors published, with exactly its weights",
+    ],
     ["espalier compress model.onnx --step 'k-means?bits=4' --step huffman", 'steps of your own, see: espalier catalog'],
   ],
   configure(command) {
+    command.argument('<model>', 'an .onnx or .espalier file, or another with --from')
+    addSourceOptions(command)
     command
-      .argument('<model>', 'an .onnx or .espalier file')
       .option(
         '-r, --recipe <name>',
         `a recipe (${shippedRecipes().join(', ')}) or a YAML file (default: ${defaultRecipe})`,
@@ -67,13 +74,14 @@ export const compress = defineCommand<Options>({
       )
       .option('--no-latency', 'do not measure latency')
   },
-  async execute([path], options, { signal, progress }) {
+  async execute([path], options, context) {
+    const { signal, progress } = context
     const recipe = await chosenRecipe(options)
     const output = options.output ?? withEnding(path, '.espalier')
     const reportPath = options.report === false ? undefined : (options.report ?? withEnding(output, '.report.html'))
     const outputs = [output, options.onnx, reportPath, options.reportJson].filter((file) => file !== undefined)
-    await checkOutputs(outputs, [path])
-    const { model, fileBytes } = await loadModel(path)
+    await checkOutputs(outputs, sourceFiles(path, options))
+    const { model, fileBytes } = await loadSource(path, options, context)
     const spec = options.data ?? recipe.data
     const data = spec ? await openSplits(withDataOptions(spec, recipe.preprocessing ?? {})) : undefined
     if (options.resume) await makeFolder(options.resume)
@@ -86,7 +94,8 @@ export const compress = defineCommand<Options>({
       progress: progress.listener,
       store,
       modelName: path.replace(/^.*[/\\]/, ''),
-      originalFileBytes: fileBytes,
+      // A foreign file is no ONNX, and is told apart in the result.
+      originalFileBytes: options.from === undefined ? fileBytes : undefined,
       latency: options.latency,
       onStage: (stage) =>
         progress.note(
@@ -98,13 +107,20 @@ export const compress = defineCommand<Options>({
     if (reportPath) await writeFileAtomic(reportPath, formatReport(result.report))
     if (options.reportJson) await writeFileAtomic(options.reportJson, formatReportJson(result.report))
     await store?.clear()
+    const source = options.from === undefined ? undefined : { file: path, format: options.from, bytes: fileBytes }
     return {
-      data: { output, onnx: options.onnx, reportFile: reportPath, report: result.report },
-      text: formatRun(result.report, outputs),
+      data: { output, onnx: options.onnx, reportFile: reportPath, source, report: result.report },
+      text: formatRun(result.report, outputs) + (source ? sourceText(source, result.pack.length) : ''),
       exitCode: proofExitCode(result.report),
     }
   },
 })
+
+/** How the pack compares with the file of another format that it was made from. */
+function sourceText({ file, format, bytes }: { file: string; format: string; bytes: number }, pack: number): string {
+  const share = formatPercent(pack / bytes, 1)
+  return `\n${formatFacts([['made from', `${file}, ${format}, ${formatCount(bytes)} B; the pack is ${share} of it`]])}`
+}
 
 async function chosenRecipe({ recipe, step }: Options): Promise<Recipe> {
   if (step && recipe)

@@ -9,7 +9,7 @@ import { macsOf } from '../../pipelines/measure.ts'
 import { byteLength, elementCount } from '../../tensor/tensor.ts'
 import { dtypes } from '../../tensor/dtype.ts'
 import { defineCommand } from '../command.ts'
-import { loadModel } from '../files.ts'
+import { addSourceOptions, loadSource, type SourceOptions } from '../foreign.ts'
 import { formatBytes, formatCount, formatPercent } from '../format.ts'
 import { wholeNumber } from '../numbers.ts'
 import { formatFacts, formatTable, left, names, right } from '../table.ts'
@@ -30,7 +30,7 @@ interface LayerFacts {
 }
 
 /** Looks at a model without running it. */
-export const inspect = defineCommand<{ streams: number }>({
+export const inspect = defineCommand<SourceOptions & { streams: number }>({
   name: 'inspect',
   summary: 'Shows what a model or a pack is made of: layers, operators, sizes, and what is wrong with it.',
   examples: [
@@ -38,12 +38,12 @@ export const inspect = defineCommand<{ streams: number }>({
     ['espalier inspect model.espalier', 'also says where the bytes of the pack are'],
   ],
   configure(command) {
-    command
-      .argument('<model>', 'an .onnx or .espalier file')
-      .option('--streams <n>', 'streams of a pack to list, the largest first', wholeNumber(0), 20)
+    command.argument('<model>', 'an .onnx or .espalier file, or another with --from')
+    addSourceOptions(command)
+    command.option('--streams <n>', 'streams of a pack to list, the largest first', wholeNumber(0), 20)
   },
-  async execute([path], options) {
-    const { model, fileBytes, pack } = await loadModel(path)
+  async execute([path], options, context) {
+    const { model, fileBytes, pack } = await loadSource(path, options, context)
     const problems = verify(model)
     const facts = problems.length === 0 ? layerFacts(model) : []
     const operators = countOperators(model)
@@ -56,7 +56,7 @@ export const inspect = defineCommand<{ streams: number }>({
       layerParameters: facts.reduce((sum, layer) => sum + layer.parameters, 0),
       macs: facts.every(({ macs }) => macs !== undefined) ? facts.reduce((sum, { macs }) => sum + macs!, 0) : undefined,
     }
-    const opset = opsetsOf(pack ? model : await readModelFile(path, { keepOpset: true }))
+    const opset = opsetsOf(pack || options.from !== undefined ? model : await readModelFile(path, { keepOpset: true }))
     const raised = opsetsOf(model)
     const fed = model.graph.inputs.filter(({ name }) => !model.graph.initializers.has(name))
     const blocks = [
@@ -108,7 +108,7 @@ export const inspect = defineCommand<{ streams: number }>({
       data: {
         file: path,
         fileBytes,
-        form: pack ? 'pack' : 'onnx',
+        form: options.from ?? (pack ? 'pack' : 'onnx'),
         irVersion: model.irVersion,
         opset,
         producer: model.producerName,

@@ -32,7 +32,7 @@ export function packedLength(count: number, bits: number): number {
 
 /** The numbers of `bytes`, one or two a byte. */
 export function unpack(bytes: Uint8Array, count: number, bits: number): Uint8Array {
-  if (bits === 8) return bytes.slice(0, count)
+  if (bits === 8) return Uint8Array.from(bytes.subarray(0, count))
   const values = new Uint8Array(count)
   for (let i = 0; i < count; i++) values[i] = i & 1 ? bytes[i >> 1] >> 4 : bytes[i >> 1] & 15
   return values

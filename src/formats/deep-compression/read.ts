@@ -119,7 +119,8 @@ function readLayer({ parameters, entries, bytes, place }: Section): StoredLayer 
 }
 
 function readFloats(bytes: Uint8Array, what: string, place: string): Float32Array {
-  const values = new Float32Array(bytes.slice().buffer)
+  // A Buffer's slice would be no copy, and may begin anywhere.
+  const values = new Float32Array(Uint8Array.from(bytes).buffer)
   const bad = values.findIndex((value) => !Number.isFinite(value))
   if (bad >= 0) throw wrong(`number ${bad} of its ${what} is ${values[bad]}`, place)
   return values
