@@ -2,11 +2,15 @@
 import type { Method } from './method.ts'
 import { huffman } from './coding/huffman.ts'
 import { magnitude } from './pruning/magnitude.ts'
+import { entropyPenalised } from './quantization/entropy-penalised.ts'
+import { rateDistortion } from './quantization/rate-distortion.ts'
 import { kMeans } from './sharing/k-means.ts'
 
 const records: readonly Method[] = [
   huffman,
   magnitude,
+  entropyPenalised,
+  rateDistortion,
   kMeans,
 ]
 

@@ -84,6 +84,10 @@ describe.each(all)('the method $name', (method) => {
     const before = writeModel(model)
     const options = method.options.parse({})
     const attempt = (seed = 5) => method.apply(model, options, { ...contextFor(tiny, withData), seed })
+    if (method.needs.includes('training-data') && !withData) {
+      await expect(attempt()).rejects.toMatchObject({ code: 'retrain-without-data' })
+      return
+    }
     let result: Model
     try {
       result = await attempt()
