@@ -21,8 +21,8 @@ const pack = packOnnx(onnx, { coding: 'adaptive' })
 const sha256 = createHash('sha256').update(onnx).digest('hex')
 
 /** The examples of docs/pack.md. */
-const documentation = readFileSync(fileURLToPath(new URL('../../../../docs/pack.md', import.meta.url)), 'utf8')
-const examples = [...documentation.matchAll(/<!-- A test runs this in a browser. -->\n```js\n([^]*?)```/g)].map(
+const page = (path: string) => readFileSync(fileURLToPath(new URL(`../../../../${path}`, import.meta.url)), 'utf8')
+const examples = [...page('docs/pack.md').matchAll(/<!-- A test runs this in a browser. -->\n```js\n([^]*?)```/g)].map(
   ([, code]) => code,
 )
 
@@ -63,8 +63,9 @@ function serve(folder: string): Promise<Server> {
 declare const decoder: typeof Decoder
 
 describe('the examples of docs/pack.md', () => {
-  it('are two', () => {
+  it('are two, of which the README shows one', () => {
     expect(examples).toHaveLength(2)
+    expect(page('README.md')).toContain(examples[0])
   })
 })
 

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { createByteReader, createByteWriter } from '../../../../src/codecs/bytes.ts'
+import { codecs } from '../../../../src/codecs/index.ts'
 import { DataError, EspalierError } from '../../../../src/errors.ts'
 import { describePack } from '../../../../src/formats/pack/describe.ts'
 import { readPack } from '../../../../src/formats/pack/read.ts'
@@ -151,13 +152,18 @@ const claiming = (dims: readonly number[], record: readonly number[], type = 1):
 }
 
 describe('a pack that lies', () => {
-  it('about its size is refused before memory is asked for', () => {
+  it('about its size is refused before memory is asked for, whole or while it arrives', async () => {
     const before = process.memoryUsage().arrayBuffers
-    expect(codeOf(() => unpack(claiming([2 ** 40], [1, 1, 0, 1, 0, 1, 0, 1, 0])))).toBe('pack-size')
-    expect(codeOf(() => unpack(claiming([2 ** 30, 2 ** 30, 2 ** 30], [0])))).toBe('pack-size')
-    // Within the limit, but the streams are far too short: 2^26 symbols from no byte.
-    for (const codec of [1, 5, 6])
-      expect(codeOf(() => unpack(claiming([2 ** 26], [2, 9, codec, 0], 2)))).toBe('codec-end')
+    const lies = [
+      ['pack-size', claiming([2 ** 40], [1, 1, 0, 1, 0, 1, 0, 1, 0])],
+      ['pack-size', claiming([2 ** 30, 2 ** 30, 2 ** 30], [0])],
+      // Within the limit, but the streams are far too short: 2^26 symbols from no byte.
+      ...[...codecs.values()].map(({ id }) => [/^(codec|bytes)-/, claiming([2 ** 26], [2, 9, id, 0], 2)] as const),
+    ] as const
+    for (const [code, pack] of lies) {
+      expect(codeOf(() => unpack(pack))).toMatch(code)
+      await expect(unpackFrom([pack])).rejects.toMatchObject({ code: expect.stringMatching(code) as string })
+    }
     expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(150e6)
   })
 
