@@ -69,7 +69,8 @@ describe('the examples of docs/pack.md', () => {
   })
 })
 
-describe.skipIf(!executablePath)('espalier/unpack in a browser', () => {
+// A browser takes long to start where others compute.
+describe.skipIf(!executablePath)('espalier/unpack in a browser', { timeout: 240_000 }, () => {
   const folder = executablePath ? buildDecoder() : ''
   let server: Server
   let browser: Browser
