@@ -37,6 +37,8 @@ export {
   type UnpackedTensor,
   type UnpackOptions,
 } from './formats/pack/unpack.ts'
+export { foreignFormats } from './formats/index.ts'
+export { defineForeignFormat, type Companion, type ForeignFile, type ForeignFormat } from './formats/foreign.ts'
 export { codecs } from './codecs/index.ts'
 export { defineCodec, type Codec } from './codecs/codec.ts'
 
