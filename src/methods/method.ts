@@ -21,6 +21,16 @@ export type Family = (typeof families)[number]
 /** What a method cannot work without. */
 export type Need = 'calibration-data' | 'training-data' | 'gradients'
 
+/** One check of the proof. A run whose checks do not all pass is a bug, and says so. */
+export interface ProofCheck {
+  readonly check: string
+  /** False for a failure only. */
+  readonly passed: boolean
+  /** Set where the check could not be made: nothing failed, and nothing is shown either. */
+  readonly leftOut?: true
+  readonly detail: string
+}
+
 /** All that a method gets from outside; nothing is a global. */
 export interface Context {
   readonly seed: number
@@ -41,6 +51,8 @@ export interface Context {
   readonly checkpoints?: (name: string) => CheckpointStore
   /** Says that a layer was left alone, and why: it ends up in the report. */
   skip(layer: string, reason: string): void
+  /** Tells what the method has checked of its own work: it becomes part of the report's proof. */
+  proved?(check: ProofCheck): void
 }
 
 /**

@@ -7,10 +7,10 @@ import { createDraft } from '../ir/draft.ts'
 import type { Model } from '../ir/model.ts'
 import { layers } from '../ir/rewrite.ts'
 import { verify } from '../ir/verify.ts'
+import type { ProofCheck } from '../methods/method.ts'
 import { toFloat32 } from '../tensor/half.ts'
 import type { Tensor } from '../tensor/tensor.ts'
-import { sampleInputs } from './inputs.ts'
-import type { ProofCheck } from './result.ts'
+import { sampleInputs } from '../datasets/inputs.ts'
 
 export interface ProofInput {
   readonly original: Model
@@ -20,8 +20,6 @@ export interface ProofInput {
   readonly seed: number
   /** Examples to run; without them, or where they do not fit, random numbers. */
   readonly data?: Dataset
-  /** A model that still has what `compressed` lost, multiplied by zero: its outputs must be the same to 1e-5. */
-  readonly masked?: Model
 }
 
 export interface Proof {
@@ -66,15 +64,6 @@ export async function prove(input: ProofInput): Promise<Proof> {
     if (error !== undefined) outputErrors.set(layer.name, error)
   }
   checks.push(...compareOutputs(original, before, after, input.data !== undefined))
-  if (input.masked) {
-    const masked = await runTapped(input.masked, [], feeds, engine)
-    const worst = Math.max(...original.graph.outputs.map(({ name }) => largestDifference(masked[name], after[name])))
-    checks.push({
-      check: 'masked = cut',
-      passed: worst <= 1e-5,
-      detail: `largest difference ${worst.toExponential(1)}`,
-    })
-  }
   return { checks, outputErrors }
 }
 
@@ -184,14 +173,6 @@ function relativeError(x: Tensor | undefined, y: Tensor | undefined): number | u
   }
   if (difference === 0) return 0
   return Math.sqrt(difference / Math.max(size, Number.MIN_VALUE))
-}
-
-function largestDifference(x: Tensor, y: Tensor): number {
-  const a = toFloat32(x)
-  const b = toFloat32(y)
-  let worst = 0
-  for (let i = 0; i < a.length; i++) worst = Math.max(worst, Math.abs(a[i] - b[i]) / Math.max(1, Math.abs(a[i])))
-  return worst
 }
 
 /** How often the greatest element of a row is the same, where the output looks like scores of classes: [N, classes]. */

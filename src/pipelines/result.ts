@@ -1,4 +1,5 @@
 /** What a run leaves besides the model: plain data, the JSON form of the report. */
+import type { ProofCheck } from '../methods/method.ts'
 
 /** The three ratios that every report prints side by side, as before over after: larger is smaller. */
 export interface Ratios {
@@ -44,16 +45,6 @@ export interface Skipped {
   readonly layer: string
   readonly method: string
   readonly reason: string
-}
-
-/** One check of the proof. A run whose checks do not all pass is a bug, and says so. */
-export interface ProofCheck {
-  readonly check: string
-  /** False for a failure only. */
-  readonly passed: boolean
-  /** Set where the check could not be made: nothing failed, and nothing is shown either. */
-  readonly leftOut?: true
-  readonly detail: string
 }
 
 export interface LatencyMeasure {

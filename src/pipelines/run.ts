@@ -6,10 +6,10 @@ import { encodeModel, writeModel } from '../formats/onnx/write.ts'
 import { writePack } from '../formats/pack/write.ts'
 import type { Model } from '../ir/model.ts'
 import { assertValid, verify } from '../ir/verify.ts'
-import type { Context } from '../methods/method.ts'
+import type { Context, ProofCheck } from '../methods/method.ts'
 import type { ProgressListener } from '../progress.ts'
 import type { CheckpointStore } from '../training/checkpoint.ts'
-import { fedInputs, sampleInputs } from './inputs.ts'
+import { fedInputs, sampleInputs } from '../datasets/inputs.ts'
 import { measureAccuracy, measureLatency, measureLayers, measureSize, packParts, parameterBytes } from './measure.ts'
 import { prove } from './proof.ts'
 import type { Recipe } from './recipe.ts'
@@ -59,6 +59,8 @@ interface Pass {
   readonly pack: Uint8Array
   readonly stages: readonly StageResult[]
   readonly skipped: readonly Skipped[]
+  /** What the methods checked of their own work. */
+  readonly checks: readonly ProofCheck[]
 }
 
 /**
@@ -125,6 +127,7 @@ async function applySteps(
 ): Promise<Pass> {
   const { engine, data, signal, progress, store } = environment
   const skipped: Skipped[] = []
+  const checks: ProofCheck[] = []
   const stages: StageResult[] = []
   let current = model
   let pack: Uint8Array | undefined
@@ -144,6 +147,7 @@ async function applySteps(
     if (kept) {
       current = kept.model
       skipped.push(...kept.skipped)
+      checks.push(...kept.checks)
       stages.push(kept.stage)
       pack = undefined
       environment.onStage?.(kept.stage, position)
@@ -151,6 +155,7 @@ async function applySteps(
     }
     const start = performance.now()
     const ownSkips: Skipped[] = []
+    const ownChecks: ProofCheck[] = []
     const trainings = store && trainingCheckpoints(store, key)
     const context: Context = {
       seed,
@@ -162,6 +167,7 @@ async function applySteps(
       training: recipe.training,
       ...(trainings ? { checkpoints: trainings.open } : {}),
       skip: (layer, reason) => ownSkips.push({ layer, method: method.name, reason }),
+      proved: (check) => ownChecks.push(check),
     }
     current = await placed(patternPlaces, () => method.apply(current, options, context))
     const problems = verify(current)
@@ -185,11 +191,12 @@ async function applySteps(
     }
     stages.push(stage)
     skipped.push(...ownSkips)
-    if (store) await keepStage(store, key, current, stage, ownSkips)
+    checks.push(...ownChecks)
+    if (store) await keepStage(store, key, current, { stage, skipped: ownSkips, checks: ownChecks })
     await trainings?.remove()
     environment.onStage?.(stage, position)
   }
-  return { model: current, pack: pack ?? writePack(current), stages, skipped }
+  return { model: current, pack: pack ?? writePack(current), stages, skipped, checks }
 }
 
 /** A pattern that fits no layer is complained about where the recipe writes it. */
@@ -243,7 +250,7 @@ async function finishRun(
     layers: measureLayers(model, pass.model, pass.pack, proof.outputErrors),
     parts: packParts(pass.pack),
     skipped: pass.skipped,
-    proof: proof.checks,
+    proof: [...pass.checks, ...proof.checks],
     ...(budget ? { budget } : {}),
     seconds: (performance.now() - start) / 1000,
   }
@@ -267,12 +274,17 @@ function onnxLength(model: Model): number {
   return encodeModel(model).model.reduce((sum, chunk) => sum + chunk.length, 0)
 }
 
+interface StageFacts {
+  readonly stage: StageResult
+  readonly skipped: readonly Skipped[]
+  readonly checks: readonly ProofCheck[]
+}
+
 async function restoreStage(store: StageStore, key: string) {
   const bytes = await store.load(`${key}.onnx`)
   const facts = await store.load(`${key}.json`)
   if (!bytes || !facts) return undefined
-  const { stage, skipped } = JSON.parse(new TextDecoder().decode(facts)) as { stage: StageResult; skipped: Skipped[] }
-  return { model: readModel(bytes), stage, skipped }
+  return { model: readModel(bytes), ...(JSON.parse(new TextDecoder().decode(facts)) as StageFacts) }
 }
 
 /** The checkpoints of the trainings inside one stage, which are of no use once the stage itself is kept. */
@@ -290,16 +302,10 @@ function trainingCheckpoints(store: StageStore, key: string) {
   }
 }
 
-async function keepStage(
-  store: StageStore,
-  key: string,
-  model: Model,
-  stage: StageResult,
-  skipped: readonly Skipped[],
-) {
+async function keepStage(store: StageStore, key: string, model: Model, facts: StageFacts) {
   // The facts come last: where they are, the model is whole.
   await store.save(`${key}.onnx`, writeModel(model))
-  await store.save(`${key}.json`, new TextEncoder().encode(JSON.stringify({ stage, skipped })))
+  await store.save(`${key}.json`, new TextEncoder().encode(JSON.stringify(facts)))
 }
 
 /** 64 bits of FNV-1a in two lanes, as 16 hexadecimal digits: to tell stages apart, not to resist an attacker. */

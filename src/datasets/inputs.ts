@@ -1,4 +1,4 @@
-import type { Dataset } from '../datasets/dataset.ts'
+import type { Dataset } from './dataset.ts'
 import type { Model, ValueInfo } from '../ir/model.ts'
 import { dtypes } from '../tensor/dtype.ts'
 import { fromFloat32 } from '../tensor/half.ts'
