@@ -96,16 +96,17 @@ describe('a damaged pack', () => {
     const packs = [...[...packModels.values()].map((model) => writePack(model)), ...vectors]
     const plain = packs.map(withPlainHead)
     const outcomes = { errors: 0, models: 0 }
-    let slowestMs = 0
+    let slowestMicros = 0
     let largestBytes = 0
     for (let run = 0; run < RUNS; run++) {
       // In a coded head nearly all damage ends in the same error; an eighth of the runs is enough for it.
       const pack = (run % 8 === 0 ? packs : plain)[run % packs.length]
       const damaged = resealedThroughout(mutated(pack, random))
       const held = process.memoryUsage().arrayBuffers
-      const start = performance.now()
+      // Of the processor, not of the clock: others may compute.
+      const start = process.cpuUsage()
       const model = orDataError(() => unpack(damaged, { maxBytes: MAX_BYTES }))
-      slowestMs = Math.max(slowestMs, performance.now() - start)
+      slowestMicros = Math.max(slowestMicros, process.cpuUsage(start).user)
       largestBytes = Math.max(largestBytes, process.memoryUsage().arrayBuffers - held)
       const received = await unpackFrom(inChunks(damaged, random, 2000), { maxBytes: MAX_BYTES }).catch(onlyDataError)
       if (model) {
@@ -119,12 +120,12 @@ describe('a damaged pack', () => {
         outcomes.errors++
       }
     }
-    if (LONG) console.log(`${JSON.stringify(outcomes)}; at most ${slowestMs.toFixed(0)} ms, ${largestBytes} bytes`)
+    if (LONG) console.log(`${JSON.stringify(outcomes)}; at most ${slowestMicros / 1000} ms, ${largestBytes} bytes`)
     expect(outcomes.errors).toBeGreaterThan(RUNS / 2)
     expect(outcomes.models).toBeGreaterThan(RUNS / 100)
     // Bounds that say no more than that nothing hangs or grows with what a pack claims.
-    expect(slowestMs).toBeLessThan(20_000)
-    expect(largestBytes).toBeLessThan(MAX_BYTES + 250e6)
+    expect(slowestMicros).toBeLessThan(20e6)
+    expect(largestBytes).toBeLessThan(MAX_BYTES + 64e6)
   })
 
   it('ends in a typed error of the model reader where the graph is no graph', () => {
