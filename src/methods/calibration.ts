@@ -8,7 +8,7 @@ import type { Layer } from '../ir/rewrite.ts'
 import { rebatch } from '../ir/shapes.ts'
 import { toFloat32 } from '../tensor/half.ts'
 import { createTensor, float32, int64, type Tensor } from '../tensor/tensor.ts'
-import { fitInput } from '../training/predictor.ts'
+import { fitInput, type FittedInput } from '../training/predictor.ts'
 import type { Context } from './method.ts'
 import { weightRows, type WeightRows } from './weight-rows.ts'
 
@@ -29,7 +29,8 @@ const LONGEST_ROW = 2400
 /** Elements of all matrices that one pass over the data collects. */
 const MOST_ELEMENTS = 2 ** 22
 
-const BATCH = 8
+/** Examples of one run of the engine. */
+export const CALIBRATION_BATCH = 8
 
 /**
  * Runs the model on the first `samples` examples and returns E[x] and E[x xᵀ] of each layer's inputs, by the name of its
@@ -45,7 +46,8 @@ export async function inputMoments(
   samples: number,
   context: Pick<Context, 'engine' | 'signal' | 'progress'>,
 ): Promise<ReadonlyMap<string, InputMoments>> {
-  const wide = rebatch(toFloat32Model(model), BATCH)
+  const wide = rebatch(toFloat32Model(model), CALIBRATION_BATCH)
+  const input = fitInput(wide, data.inputShape)
   const found = new Map<string, InputMoments & { readers: number }>()
   const usable = layers.flatMap((layer) => {
     const rows = weightRows(model, layer)
@@ -58,10 +60,12 @@ export async function inputMoments(
     for (const member of members) addMoments(draft, member, wide)
     const session = await context.engine.createSession(draft.finish(), { purpose: 'check' })
     try {
-      const sums = await sumOutputs(session, wide, data, samples, (done) => {
-        context.signal?.throwIfAborted()
-        const total = parts.length * samples
-        context.progress?.({ task: 'calibrate', done: part * samples + done, total })
+      const sums = await sumOutputs(session, input, data, samples, {
+        onDone(done) {
+          context.signal?.throwIfAborted()
+          const total = parts.length * samples
+          context.progress?.({ task: 'calibrate', done: part * samples + done, total })
+        },
       })
       for (const [i, member] of members.entries()) {
         const [gram, mean, count] = session.outputs.slice(3 * i, 3 * i + 3).map((name) => sums.get(name)!)
@@ -117,7 +121,7 @@ function addColumns(
     const attributes = node.attributes as Readonly<Record<string, AttributeValue>>
     const patches =
       node.op === 'Conv' ? draft.add('Conv', [x, draft.constant('calibration.kernel', kernel)], { ...attributes }) : x
-    const split = draft.add('Reshape', [patches, list([BATCH, groups, length, -1])])
+    const split = draft.add('Reshape', [patches, list([CALIBRATION_BATCH, groups, length, -1])])
     const together = draft.add('Transpose', [split], { perm: [1, 2, 0, 3] })
     return draft.add('Reshape', [together, list([groups, length, -1])])
   }
@@ -135,27 +139,35 @@ function identityKernel(groups: number, length: number, weightShape: readonly nu
   return float32(kernel, [groups * length, ...weightShape.slice(1)])
 }
 
+/** Further inputs of a run, and what is called after each. */
+export interface SumOptions {
+  readonly extra?: () => Readonly<Record<string, Tensor>>
+  readonly onDone: (examples: number) => void
+}
+
 /** Runs batch after batch and adds up all outputs; where the examples do not fill the last batch it begins anew. */
-async function sumOutputs(
+export async function sumOutputs(
   session: Session,
-  model: Model,
+  input: FittedInput,
   data: Dataset,
   samples: number,
-  onDone: (examples: number) => void,
+  { extra, onDone }: SumOptions,
 ): Promise<ReadonlyMap<string, Float64Array>> {
-  const input = fitInput(model, data.inputShape)
   const sums = new Map<string, Float64Array>()
   const count = Math.min(samples, data.size)
-  for (let start = 0; start < count; start += BATCH) {
-    const { inputs } = await data.batch(Array.from({ length: BATCH }, (_, i) => (start + i) % count))
-    const outputs = await session.run({ [input.name]: createTensor('float32', input.shape(BATCH), inputs.data) })
+  for (let start = 0; start < count; start += CALIBRATION_BATCH) {
+    const { inputs } = await data.batch(Array.from({ length: CALIBRATION_BATCH }, (_, i) => (start + i) % count))
+    const outputs = await session.run({
+      ...extra?.(),
+      [input.name]: createTensor('float32', input.shape(CALIBRATION_BATCH), inputs.data),
+    })
     for (const [name, tensor] of Object.entries(outputs)) {
       const values = toFloat32(tensor)
       const sum = sums.get(name) ?? new Float64Array(values.length)
       for (let i = 0; i < values.length; i++) sum[i] += values[i]
       sums.set(name, sum)
     }
-    onDone(Math.min(count, start + BATCH))
+    onDone(Math.min(count, start + CALIBRATION_BATCH))
   }
   return sums
 }
