@@ -26,3 +26,11 @@ export const gradientBasedLearning: Paper = {
   year: 1998,
   doi: '10.1109/5.726791',
 }
+
+export const entropyPenalisedReparameterization: Paper = {
+  title: 'Scalable Model Compression by Entropy Penalized Reparameterization',
+  authors: 'Oktay, Ballé, Singh, Shrivastava',
+  venue: 'ICLR',
+  year: 2020,
+  arxiv: '1906.06624',
+}

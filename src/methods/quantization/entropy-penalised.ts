@@ -3,6 +3,7 @@ import { createDraft } from '../../ir/draft.ts'
 import { cutDeadChannels } from '../../ir/cut-dead.ts'
 import type { Model } from '../../ir/model.ts'
 import { layers, type Layer } from '../../ir/rewrite.ts'
+import { entropyPenalisedReparameterization } from '../../paper.ts'
 import { fromFloat32, toFloat32 } from '../../tensor/half.ts'
 import type { Tensor } from '../../tensor/tensor.ts'
 import { trainableParameters } from '../../training/parameters.ts'
@@ -55,13 +56,7 @@ export const entropyPenalised = defineMethod({
   name: 'entropy-penalised',
   family: 'quantization',
   summary: 'Retrains weights as integer codes, with the bits that they will take in the file as a term of the loss.',
-  paper: {
-    title: 'Scalable Model Compression by Entropy Penalized Reparameterization',
-    authors: 'Oktay, Ballé, Singh, Shrivastava',
-    venue: 'ICLR',
-    year: 2020,
-    arxiv: '1906.06624',
-  },
+  paper: entropyPenalisedReparameterization,
   needs: ['training-data', 'gradients'],
   options,
   apply,

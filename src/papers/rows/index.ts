@@ -3,14 +3,12 @@ import type { PaperRow } from '../row.ts'
 import { kMeansInitializations } from './k-means-initializations.ts'
 import { lenet300100DeepCompression } from './lenet-300-100-deep-compression.ts'
 import { lenet5DeepCompression } from './lenet-5-deep-compression.ts'
-import { resnet20Pruned } from './resnet20-pruned.ts'
 import { squeezenetWeightsOnly } from './squeezenet-weights-only.ts'
 
 const records: readonly PaperRow[] = [
   kMeansInitializations,
   lenet300100DeepCompression,
   lenet5DeepCompression,
-  resnet20Pruned,
   squeezenetWeightsOnly,
 ]
 

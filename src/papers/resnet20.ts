@@ -1,0 +1,86 @@
+/** What the rows on the pretrained ResNet-20 have in common: a recipe that retrains, and a thousand test images. */
+import { readFile } from 'node:fs/promises'
+import { openData } from '../datasets/open.ts'
+import { readModel } from '../formats/onnx/read.ts'
+import type { Paper } from '../paper.ts'
+import { parameterBytes } from '../pipelines/measure.ts'
+import { parseRecipe } from '../pipelines/recipe.ts'
+import { runRecipe } from '../pipelines/run.ts'
+import { evaluate } from '../training/evaluate.ts'
+import { definePaperRow, stagesIn, type PaperRow } from './row.ts'
+
+const file = 'models/resnet20_cifar10_akamaster.onnx'
+
+export interface ResNet20Row {
+  readonly name: string
+  readonly summary: string
+  readonly method: string
+  readonly paper: Paper
+  /** Text of the recipe. */
+  readonly recipe: string
+  /** How many times smaller the pack must be than the parameters in single precision. */
+  readonly atLeast: number
+  /** The most points of accuracy to lose. */
+  readonly atMost: number
+  readonly minutes: number
+  /** What differs from the paper besides the network, in full sentences. */
+  readonly remark?: string
+}
+
+/** A row that applies a recipe to the pretrained network, with batches 1 to 4 to retrain on. */
+export function defineResNet20Row(row: ResNet20Row): PaperRow {
+  return definePaperRow({
+    name: row.name,
+    summary: row.summary,
+    network: 'ResNet-20 for CIFAR-10, pretrained by akamaster',
+    data: 'CIFAR-10, batches 1 to 4 less 4,000 images for choices; the first 1,000 test images',
+    method: row.method,
+    paper: row.paper,
+    needs: [file, 'cifar10'],
+    figures: [
+      { name: 'accuracy before', unit: '%', digits: 1 },
+      { name: 'accuracy after', unit: '%', digits: 1 },
+      { name: 'accuracy lost', unit: 'points', atMost: row.atMost, digits: 1, headline: true },
+      {
+        name: 'parameters in single precision over the pack',
+        unit: 'x',
+        atLeast: row.atLeast,
+        digits: 1,
+        headline: true,
+      },
+      { name: 'weights kept', unit: 'x', digits: 1 },
+      { name: 'storage with indices, by arithmetic', unit: 'x', digits: 1 },
+      { name: 'pack', unit: 'bytes', digits: 0 },
+    ],
+    seeds: [1],
+    minutes: row.minutes,
+    difference:
+      'The paper has no ResNet-20 for CIFAR-10 of this origin. The images kept for choices were among those that the pretrained network was trained on. One seed, because a run takes long; a thousand test images carry a standard error of about 0.9 points, of the difference about 0.5.' +
+      (row.remark ? ` ${row.remark}` : ''),
+    async run({ seed, engine, path, store, progress, signal }) {
+      const model = readModel(await readFile(path(file)), { place: file })
+      const data = await openData(`cifar10:${path('cifar10')}?mean=0.485,0.456,0.406&std=0.229,0.224,0.225`, { seed })
+      const result = await runRecipe(model, parseRecipe(row.recipe, { file: row.name }), {
+        engine,
+        data,
+        seed,
+        progress,
+        signal,
+        latency: false,
+        store: stagesIn(store),
+      })
+      const before = await evaluate(model, data.test, engine, { signal })
+      const after = await evaluate(result.model, data.test, engine, { signal })
+      const { size } = result.report.stages.at(-1)!
+      return {
+        'accuracy before': 100 * before.accuracy,
+        'accuracy after': 100 * after.accuracy,
+        'accuracy lost': 100 * (before.accuracy - after.accuracy),
+        'parameters in single precision over the pack': parameterBytes(model) / result.pack.length,
+        'weights kept': size.ratios.weights,
+        'storage with indices, by arithmetic': size.ratios.storage,
+        pack: result.pack.length,
+      }
+    },
+  })
+}
