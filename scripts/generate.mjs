@@ -54,7 +54,7 @@ const registries = [
   },
   {
     folder: 'src/papers/rows',
-    marker: /define(?:PaperRow|Ladder)\(/,
+    marker: /define(?:Ladder|\w+Row)\(/,
     name: 'paperRows',
     type: 'PaperRow',
     from: '../row.ts',
