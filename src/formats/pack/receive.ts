@@ -47,8 +47,11 @@ export interface Incoming {
   contents(): AsyncGenerator<Uint8Array, void, undefined>
 }
 
-/** Symbols below which threads are not started: one thread decodes them in the time that others take to start. */
-const WORTH_THREADS = 200_000
+/**
+ * Symbols below which threads are not started. To start one takes some 80 ms of a processor, in which the slower codecs
+ * decode a hundred thousand symbols: with less than this there is nothing to gain.
+ */
+const WORTH_THREADS = 250_000
 
 /** The most bytes that streams may have for a model of this size: coding badly does not double anything. */
 const longestBody = (modelBytes: number) => 2 * modelBytes + 2 ** 20

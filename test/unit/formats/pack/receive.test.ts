@@ -22,7 +22,7 @@ describe('a pack that arrives in chunks', () => {
     it(`restores ${name} bit for bit, however it is cut`, async () => {
       const onnx = writeModel(model)
       const pack = writePack(model)
-      for (const largest of [1, 7, 64, 5000, pack.length])
+      for (const largest of [3, 64, pack.length])
         expect(Buffer.compare(await unpackFrom(inChunks(pack, random, largest)), onnx)).toBe(0)
     })
 
@@ -106,13 +106,13 @@ describe('a damaged pack that arrives in chunks', () => {
   it('is found out wherever it ends, and where bytes follow', async () => {
     for (let length = 0; length < small.length; length++)
       await expect(unpackFrom([small.subarray(0, length)])).rejects.toThrow(DataError)
-    for (let length = 0; length < floats.length; length += 397)
+    for (let length = 0; length < floats.length; length += 997)
       await expect(unpackFrom([floats.subarray(0, length)])).rejects.toThrow(DataError)
     await expect(unpackFrom([floats, Uint8Array.of(0)])).rejects.toThrow('left over')
   })
 
   it('never ends well', async () => {
-    for (let i = 0; i < 60; i++) {
+    for (let i = 0; i < 30; i++) {
       const flipped = floats.slice()
       flipped[random.integer(floats.length)] ^= 1 << random.integer(8)
       await expect(unpackFrom([flipped])).rejects.toThrow(DataError)
