@@ -90,13 +90,11 @@ describe('writing', () => {
   })
 
   it('takes a layer of zeros: one entry', () => {
-    const empty = weights.map((layer, i) => (i === 3 ? { ...layer, codes: layer.codes.map(() => 0) } : layer))
-    const model = withoutCodes(read(smallFile([...weights.slice(0, 3), weights[3]])).model, 'fc2')
+    const model = withoutCodes(read(file).model, 'fc2')
     const bytes = writeDeepCompression(model)
     expect(new Uint32Array(bytes.slice(0, 16).buffer)[3]).toBe(1)
     const plain = foldConstants(read(bytes).model, { all: true })
     expect(new Set(plain.graph.initializers.get('fc2.weight')!.data as Float32Array)).toEqual(new Set([0]))
-    expect(empty[3].codes.every((code) => code === 0)).toBe(true)
   })
 
   it('takes what k-means makes of a pruned model, and gives the same weights back', async () => {
