@@ -20,6 +20,7 @@ export async function streamGroups(data, { load, toFloat32 }) {
   const squeezenet = await layersOf('squeezenet_fp16.onnx')
   const resnet = (await layersOf('resnet20_cifar10_akamaster.onnx')).map((layer) => pruned(layer, 0.7))
   const mlp = (await layersOf('vnn_mnist-net_256x4.onnx')).map((layer) => pruned(layer, 0.9))
+  const shared = mlp.map((layer) => kMeansCodes(layer, 5))
   return [
     { name: 'SqueezeNet 1.0 of Deep Compression: codes', streams: decoded },
     { name: 'SqueezeNet 1.0 of Deep Compression: masks', streams: decoded.map(maskOf) },
@@ -29,9 +30,9 @@ export async function streamGroups(data, { load, toFloat32 }) {
     })),
     { name: 'ResNet-20, 70 % pruned: 5 bits, k-means', streams: resnet.map((layer) => kMeansCodes(layer, 5)) },
     { name: 'ResNet-20, 70 % pruned: 6 bits, uniform', streams: resnet.map((layer) => uniformCodes(layer, 6)) },
-    { name: 'MLP 784-256x4-10, 90 % pruned: 5 bits, k-means', streams: mlp.map((layer) => kMeansCodes(layer, 5)) },
+    { name: 'MLP 784-256x4-10, 90 % pruned: 5 bits, k-means', streams: shared },
     { name: 'MLP 784-256x4-10, 90 % pruned: 6 bits, uniform', streams: mlp.map((layer) => uniformCodes(layer, 6)) },
-    { name: 'MLP 784-256x4-10, 90 % pruned: masks', streams: mlp.map((layer) => maskOf(kMeansCodes(layer, 5))) },
+    { name: 'MLP 784-256x4-10, 90 % pruned: masks', streams: shared.map(maskOf) },
   ]
 }
 
@@ -70,21 +71,25 @@ function kMeansCodes({ name, shape, weights }, bits) {
   const [least, most] = [left[0], left[left.length - 1]]
   const size = Math.min(2 ** bits - 1, left.length)
   let centroids = Float64Array.from({ length: size }, (_, k) => least + ((most - least) * (k + 0.5)) / size)
-  const nearest = (weight) => {
-    let best = 0
-    for (let k = 1; k < size; k++) if (Math.abs(weight - centroids[k]) < Math.abs(weight - centroids[best])) best = k
-    return best
+  // Weights and centroids ascend: the nearest is the one before or one further on.
+  const assign = (visit) => {
+    let k = 0
+    for (const weight of left) {
+      while (k + 1 < size && Math.abs(weight - centroids[k + 1]) <= Math.abs(weight - centroids[k])) k++
+      visit(weight, k)
+    }
   }
   for (let round = 0; round < 20; round++) {
     const [sums, counts] = [new Float64Array(size), new Float64Array(size)]
-    for (const weight of left) {
-      const k = nearest(weight)
+    assign((weight, k) => {
       sums[k] += weight
       counts[k]++
-    }
-    centroids = centroids.map((centroid, k) => (counts[k] === 0 ? centroid : sums[k] / counts[k]))
+    })
+    centroids = centroids.map((centroid, k) => (counts[k] === 0 ? centroid : sums[k] / counts[k])).sort()
   }
-  const symbols = Uint8Array.from(weights, (weight) => (weight === 0 ? 0 : 1 + nearest(weight)))
+  const codes = new Map([[0, 0]])
+  assign((weight, k) => codes.set(weight, 1 + k))
+  const symbols = Uint8Array.from(weights, (weight) => codes.get(weight))
   return { name, symbols, alphabet: size + 1, shape }
 }
 
