@@ -2,7 +2,7 @@
 import { firstSlot, mapChannels, type ChannelMap, type NodeTie } from './channels.ts'
 import type { Model } from './model.ts'
 import { layers, type Layer } from './rewrite.ts'
-import { separateVectors } from './separate.ts'
+import { cutForm } from './cut-form.ts'
 
 /** The channels of a group in one layer. */
 export interface LayerChannels {
@@ -38,7 +38,7 @@ export interface MappedGroup extends ChannelGroup {
  * among them, with its reason. Channels of a group are numbered in the order of their places.
  */
 export function channelGroups(model: Model): ChannelGroup[] {
-  return mapGroups(mapChannels(separateVectors(model)))
+  return mapGroups(mapChannels(cutForm(model).model))
 }
 
 /** The groups of a map. */

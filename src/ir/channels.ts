@@ -31,6 +31,7 @@ export interface ChannelMapOptions {
 /** Ties up the channels of the main graph. Values that a sub-graph reads cannot be cut. */
 export function mapChannels(model: Model, { openEnds = false }: ChannelMapOptions = {}): ChannelMap {
   const types = inferShapes(withoutOpenSizes(model))
+  const { constant } = inferShapes(model)
   const slots = createChannelSlots()
   const { graph } = model
   for (const { name } of graph.inputs) addValue(slots, types, name)
@@ -47,13 +48,16 @@ export function mapChannels(model: Model, { openEnds = false }: ChannelMapOption
   const contexts = new Map<Node, CostContext>()
   const ties = new Map<Node, readonly NodeTie[]>()
   for (const node of graph.nodes) {
-    const own = tieNode(node, types, slots, contexts, pinValue)
+    const own = tieNode(node, { get: types.get, constant }, slots, contexts, pinValue)
     if (own) ties.set(node, own)
   }
   return { model, slots, ties, context: (node) => contexts.get(node) }
 }
 
-function addValue(slots: ChannelSlots, types: TypeTable, value: string): void {
+/** Types for one example, and the constants that hold for every number of examples. */
+type Facts = Pick<TypeTable, 'get' | 'constant'>
+
+function addValue(slots: ChannelSlots, types: Facts, value: string): void {
   const shape = types.get(value)?.shape
   if (!slots.axesOf(value) && shape?.every((size) => typeof size === 'number')) slots.add(value, shape)
 }
@@ -61,7 +65,7 @@ function addValue(slots: ChannelSlots, types: TypeTable, value: string): void {
 /** Joins the slots that the node ties, and pins what it does not; the ties, or undefined where the node has no rule. */
 function tieNode(
   node: Node,
-  types: TypeTable,
+  types: Facts,
   slots: ChannelSlots,
   contexts: Map<Node, CostContext>,
   pinValue: (value: string, reason: string) => void,
@@ -90,7 +94,7 @@ function tieNode(
   return ties
 }
 
-function contextOf(node: Node, types: TypeTable): CostContext {
+function contextOf(node: Node, types: Facts): CostContext {
   const typed = (value: string) => types.get(value) as CostContext['outputs'][number]
   return {
     node,

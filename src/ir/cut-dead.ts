@@ -10,7 +10,7 @@ import { nodeLabel } from './graph.ts'
 import { layerWeights, type LayerWeights } from './layer-weights.ts'
 import { floatAttribute, intsAttribute, operatorKey, stringAttribute, type Model, type Node } from './model.ts'
 import { layers } from './rewrite.ts'
-import { joinVectors, separateVectors } from './separate.ts'
+import { cutForm } from './cut-form.ts'
 
 /** Outputs of one layer, by their places among the outputs that the layer had in the model that was given. */
 export interface ChannelsOfLayer {
@@ -34,7 +34,8 @@ export interface DeadChannels {
  * Weights may be plain, codes behind DequantizeLinear, or indices of a codebook.
  */
 export function cutDeadChannels(model: Model): DeadChannels {
-  let current = separateVectors(model)
+  const form = cutForm(model)
+  let current = form.model
   const places = new Map<string, number[]>()
   const removed = new Map<string, number[]>()
   for (let changed = false; ; changed = true) {
@@ -42,7 +43,7 @@ export function cutDeadChannels(model: Model): DeadChannels {
     if (scan.roots.size === 0) {
       const left = leftOf(scan, places)
       const list = [...removed].map(([layer, channels]) => ({ layer, channels: channels.toSorted((a, b) => a - b) }))
-      return { model: changed ? joinVectors(current) : model, removed: list, left }
+      return { model: changed ? form.restore(current) : model, removed: list, left }
     }
     noteRemoved(scan, places, removed)
     current = cutScanned(scan)

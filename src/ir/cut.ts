@@ -7,11 +7,11 @@ import { mapGroups, type MappedGroup } from './channel-groups.ts'
 import { mapChannels, type ChannelMap } from './channels.ts'
 import { createDraft, type Draft } from './draft.ts'
 import { takeAxes } from './families/movement.ts'
-import { inferShapes, type TypeTable } from './infer.ts'
+import { inferShapes } from './infer.ts'
 import { operatorKey, type Model, type Node } from './model.ts'
 import type { KeptPlaces } from './operator.ts'
 import { operators } from './ops/index.ts'
-import { joinVectors, separateVectors } from './separate.ts'
+import { cutForm } from './cut-form.ts'
 
 /** Channels to remove, by the id of their group. */
 export type Removals = ReadonlyMap<string, Iterable<number>>
@@ -23,9 +23,10 @@ export type Removals = ReadonlyMap<string, Iterable<number>>
  * @throws UsageError when a group or channel is not there, a group cannot be cut, or nothing would be left of it.
  */
 export function cutChannels(model: Model, removals: Removals): Model {
-  const map = mapChannels(separateVectors(model))
+  const form = cutForm(model)
+  const map = mapChannels(form.model)
   const removed = removedRoots(mapGroups(map), removals)
-  return removed.size === 0 ? model : joinVectors(cutRoots(map, removed))
+  return removed.size === 0 ? model : form.restore(cutRoots(map, removed))
 }
 
 /**
@@ -34,7 +35,8 @@ export function cutChannels(model: Model, removals: Removals): Model {
  * @throws UsageError as `cutChannels` does.
  */
 export function maskChannels(model: Model, removals: Removals): Model {
-  const map = mapChannels(separateVectors(model))
+  const form = cutForm(model)
+  const map = mapChannels(form.model)
   const kept = keptPlaces(map, removedRoots(mapGroups(map), removals))
   const types = inferShapes(map.model)
   const draft = createDraft(map.model)
@@ -52,7 +54,7 @@ export function maskChannels(model: Model, removals: Removals): Model {
         multiplyBy(draft, output, fromNumbers(dtype, shape, values))
       }
     }
-  return joinVectors(draft.finish())
+  return form.restore(draft.finish())
 }
 
 /** Makes every reader of `value` read its product with a constant. */
@@ -108,10 +110,9 @@ export function cutRoots(map: ChannelMap, roots: ReadonlySet<number>): Model {
     const places = kept.get(name)
     if (places) draft.initializers.set(name, takeAxes(tensor, places))
   }
-  const types = inferShapes(map.model)
   for (const [position, node] of map.model.graph.nodes.entries())
     if ([...node.inputs, ...node.outputs].some((value) => kept.has(value)))
-      draft.nodes[position] = fitted(node, map, kept, types, draft)
+      draft.nodes[position] = fitted(node, map, kept, draft)
   return draft.finish()
 }
 
@@ -135,13 +136,7 @@ export function keptPlaces({ slots }: ChannelMap, roots: ReadonlySet<number>): M
 }
 
 /** The node, fitted to inputs and outputs that have lost channels. */
-function fitted(
-  node: Node,
-  map: ChannelMap,
-  kept: ReadonlyMap<string, KeptPlaces>,
-  types: TypeTable,
-  draft: Draft,
-): Node {
+function fitted(node: Node, map: ChannelMap, kept: ReadonlyMap<string, KeptPlaces>, draft: Draft): Node {
   const record = operators.get(operatorKey(node))
   const context = map.context(node)
   if (!record?.cut || !context) return node
@@ -152,7 +147,6 @@ function fitted(
     keptOutputs: node.outputs.flatMap((value) =>
       value === '' ? [] : [kept.get(value) ?? map.slots.axesOf(value)!.map(() => undefined)],
     ),
-    openShapes: { input: types.get(node.inputs[0])?.shape, output: types.get(node.outputs[0])?.shape },
     literal: (tensor) => draft.constant(`${hint}.cut`, tensor),
     emit: (op, inputs, attributes) => draft.add(op, inputs, attributes, { name: `${hint}/${op}` }),
   })

@@ -22,35 +22,37 @@ export function layerWeights(node: Node, weight: Tensor | undefined, rank: numbe
   const { shape } = weight
   const key = operatorKey(node)
   const groups = intAttribute(node, 'group', 1)
-  const taps = elementCount(shape.slice(2))
+  /** Rows lie in groups; the columns of a group are counted on from those of the groups before. */
   const view = (
     axes: Pick<LayerWeights, 'dataAxis' | 'outputAxis' | 'filters' | 'channels'>,
-    place: (row: number, column: number) => readonly [number, number],
+    rows: 'filters' | 'channels',
   ): LayerWeights => ({
     weight,
     ...axes,
     forEach(visit) {
       const values = toFloat32(weight)
+      const [count, columns] = shape
+      const taps = elementCount(shape.slice(2))
       let at = 0
-      for (let row = 0; row < shape[0]; row++)
-        for (let column = 0; column < shape[1]; column++) {
-          const [filter, channel] = place(row, column)
-          for (let tap = 0; tap < taps; tap++) visit(filter, channel, values[at++])
-        }
+      for (let row = 0; row < count; row++) {
+        const first = Math.floor((row * groups) / count) * columns
+        for (let column = first; column < first + columns; column++)
+          for (let tap = 0; tap < taps; tap++)
+            if (rows === 'filters') visit(row, column, values[at++])
+            else visit(column, row, values[at++])
+      }
     },
   })
   switch (key) {
     case 'Conv': {
       const [filters, size] = shape
       const axes = { dataAxis: 1, outputAxis: 1, filters, channels: size * groups }
-      const groupFilters = filters / groups
-      return view(axes, (filter, channel) => [filter, Math.floor(filter / groupFilters) * size + channel])
+      return view(axes, 'filters')
     }
     case 'ConvTranspose': {
       const [channels, size] = shape
       const axes = { dataAxis: 1, outputAxis: 1, filters: size * groups, channels }
-      const groupChannels = channels / groups
-      return view(axes, (channel, filter) => [Math.floor(channel / groupChannels) * size + filter, channel])
+      return view(axes, 'channels')
     }
     case 'Gemm':
     case 'MatMul': {
@@ -58,7 +60,7 @@ export function layerWeights(node: Node, weight: Tensor | undefined, rank: numbe
       const transposed = intAttribute(node, 'transB', 0) === 1
       const [filters, channels] = transposed ? shape : [shape[1], shape[0]]
       const axes = { dataAxis: rank - 1, outputAxis: rank - 1, filters, channels }
-      return view(axes, (row, column) => (transposed ? [row, column] : [column, row]))
+      return view(axes, transposed ? 'filters' : 'channels')
     }
     default:
       return undefined

@@ -5,7 +5,7 @@
 import { dtypes } from '../tensor/dtype.ts'
 import { elementCount, type Tensor } from '../tensor/tensor.ts'
 import type { AttributeValue } from './draft.ts'
-import type { Dim, Node, TensorType } from './model.ts'
+import type { Node, TensorType } from './model.ts'
 
 export interface InferContext {
   readonly node: Node
@@ -102,8 +102,6 @@ export type KeptPlaces = readonly (readonly number[] | undefined)[]
 export interface CutContext extends CostContext {
   readonly keptInputs: readonly (KeptPlaces | undefined)[]
   readonly keptOutputs: readonly KeptPlaces[]
-  /** The shape of output 0 from before with the names of open sizes, and that of input 0. */
-  readonly openShapes: { readonly input: readonly Dim[] | undefined; readonly output: readonly Dim[] | undefined }
   /** Adds an initializer and returns its name. */
   readonly literal: (tensor: Tensor) => string
   /** Adds a node in front and returns its output. */

@@ -13,6 +13,7 @@ const mark = '#of:'
  */
 export function separateVectors(model: Model): Model {
   const index = graphIndex(model.graph)
+  const positions = new Map(model.graph.nodes.map((node, position) => [node, position]))
   const draft = createDraft(model)
   const fed = new Set(model.graph.inputs.map(({ name }) => name))
   for (const [name, tensor] of model.graph.initializers) {
@@ -21,7 +22,7 @@ export function separateVectors(model: Model): Model {
     if (readers.length < 2 || readers.some((node) => !node.inputs.includes(name))) continue
     for (const reader of readers.slice(1)) {
       const copy = draft.constant(`${name}${mark}`, tensor)
-      const position = draft.nodes.findIndex(({ outputs }) => outputs === reader.outputs)
+      const position = positions.get(reader)!
       const node = draft.nodes[position]
       draft.nodes[position] = { ...node, inputs: node.inputs.map((input) => (input === name ? copy : input)) }
     }

@@ -1,5 +1,5 @@
 /** How nodes that have sizes or places written into constants are fitted to inputs of which channels were cut. */
-import { UnsupportedError } from '../../errors.ts'
+import { integersOf } from '../../tensor/elements.ts'
 import { int64 } from '../../tensor/tensor.ts'
 import type { Node } from '../model.ts'
 import type { CutContext } from '../operator.ts'
@@ -20,23 +20,19 @@ export function withInputs(node: Node, replaced: Readonly<Record<number, string>
 }
 
 /**
- * A Reshape or Expand with the sizes of its output that are left as input `target`; sizes that the model leaves open are
- * copied from the input, or taken from what the others leave.
- * @throws UnsupportedError when more than one size could only be told at run time.
+ * A Reshape or Expand with the sizes that are left of its output written into its constant target, input 1. Entries that
+ * copy a size or stand for the rest stay where they still say the right thing.
  */
-export function withSizes(context: CutContext, target: number): Node {
-  const { node, outputs, keptOutputs, openShapes, literal } = context
+export function withSizes({ node, inputs, outputs, keptInputs, keptOutputs, constant, literal }: CutContext): Node {
   if (keptOutputs[0].every((kept) => kept === undefined)) return node
-  const sizes = outputs[0].shape.map((size, axis) => {
-    const open = openShapes.output?.[axis]
-    if (typeof open === 'number') return sizeLeft(size, keptOutputs[0][axis])
-    if (node.op === 'Expand') return 1
-    return open !== null && open !== undefined && openShapes.input?.[axis] === open ? 0 : -1
+  const target = integersOf(constant!(1)!)
+  const offset = outputs[0].shape.length - target.length
+  const sizes = target.map((entry, position) => {
+    const axis = position + offset
+    const size = sizeLeft(outputs[0].shape[axis], keptOutputs[0][axis])
+    const stays = keptOutputs[0][axis] === undefined || entry === -1 || (entry === 1 && node.op === 'Expand')
+    const copies = entry === 0 && sizeLeft(inputs[0]!.shape[axis], keptInputs[0]?.[axis]) === size
+    return stays || copies ? entry : size
   })
-  if (sizes.filter((size) => size === -1).length > 1)
-    throw new UnsupportedError('cut-open-sizes', `${node.op}: more than one of its sizes is known only at run time`, {
-      place: node.name || node.outputs[0],
-      hint: 'Give the open sizes of the inputs numbers first.',
-    })
-  return withInputs(node, { [target]: literal(int64(sizes)) })
+  return withInputs(node, { 1: literal(int64(sizes)) })
 }

@@ -30,6 +30,8 @@ export interface ReductionFacts {
   readonly initial: number
   readonly join: (sum: number, value: number) => number
   readonly finish?: (sum: number, count: number) => number
+  /** Whether elements of zero leave the result as it is, so that reduced channels may be cut; default false. */
+  readonly additive?: boolean
   /** Emits the gradient of x; it may be of any shape that broadcasts to that of x. */
   readonly derivative: (context: ReductionGradient) => string
   /** Lowest and highest number in the samples; default -2 and 2. */
@@ -38,7 +40,7 @@ export interface ReductionFacts {
 
 /** Defines a reduction: [...any], axes [k] -> [...rest], with `keepdims` and `noop_with_empty_axes`. */
 export function defineReductionOperator(facts: ReductionFacts): Operator {
-  const { initial, join, finish, derivative, range: bounds, ...rest } = facts
+  const { initial, join, finish, derivative, range: bounds, additive = false, ...rest } = facts
   return defineOperator({
     ...rest,
     infer: inferReduction,
@@ -57,7 +59,7 @@ export function defineReductionOperator(facts: ReductionFacts): Operator {
       if (context.shape(dx).join() === shape.join()) return [dx]
       return [context.emit('Expand', [dx, context.literal(int64(shape))])]
     },
-    coupling: reductionTies,
+    coupling: (context) => reductionTies(context, additive),
     samples: reductionSamples(bounds ?? [-2, 2]),
   })
 }
@@ -122,20 +124,24 @@ function reductionGradient(context: GradientContext): ReductionGradient {
   }
 }
 
-/** The axes that stay tie input and output; a reduced axis cannot be cut, and nothing can where the axes are unknown. */
-function reductionTies({ node, inputs: [x, given], constant }: CostContext): ChannelTie[] {
+/** The axes that stay tie input and output; a reduced axis can be cut where zeros add nothing. */
+function reductionTies({ node, inputs: [x, given], constant }: CostContext, additive: boolean): ChannelTie[] {
   const rank = x!.shape.length
   const value = constant?.(1)
   if (given && !value) return []
   const axes = reducedAxes(node, rank, value && integersOf(value))
   const keepdims = intAttribute(node, 'keepdims', 1) === 1
   const stay = range(0, rank).filter((axis) => !axes.includes(axis))
-  return stay.map((axis, position) => ({
-    ports: [
-      { side: 'input', index: 0, axis },
-      { side: 'output', index: 0, axis: keepdims ? axis : position },
-    ],
-  }))
+  const summed: ChannelTie[] = additive ? axes.map((axis) => ({ ports: [{ side: 'input', index: 0, axis }] })) : []
+  return [
+    ...summed,
+    ...stay.map((axis, position): ChannelTie => ({
+      ports: [
+        { side: 'input', index: 0, axis },
+        { side: 'output', index: 0, axis: keepdims ? axis : position },
+      ],
+    })),
+  ]
 }
 
 function reductionSamples([low, high]: readonly [number, number]): Sample[] {

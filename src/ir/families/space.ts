@@ -2,9 +2,9 @@
 import { rowMajorStrides } from '../../tensor/shape.ts'
 import { int64, reshaped } from '../../tensor/tensor.ts'
 import { intAttribute, type Dim, type Node } from '../model.ts'
-import { defineOperator, type Operator, type Sample } from '../operator.ts'
+import { defineOperator, type ChannelPort, type Operator, type Sample } from '../operator.ts'
 import { nodeError, required } from './axes.ts'
-import { takeStrided } from './movement.ts'
+import { range, takeStrided } from './movement.ts'
 
 export interface SpaceLayout {
   /** The input's shape with the blocks on axes of their own, six axes. */
@@ -19,11 +19,13 @@ export interface SpaceFacts {
   readonly summary: string
   /** How an image batch [N, C, H, W] is taken apart; sizes that do not divide come out as fractions. */
   readonly layout: (shape: readonly number[], block: number, node: Node) => SpaceLayout
+  /** Which side has the channels of all pixels of a block, and whether those of one pixel lie together. */
+  readonly packed: { readonly side: 'input' | 'output'; readonly byPixel: (node: Node) => boolean }
   readonly samples: readonly Sample[]
 }
 
 /** Defines an operator that moves elements between channels and pixels. */
-export function defineSpaceOperator({ layout, ...facts }: SpaceFacts): Operator {
+export function defineSpaceOperator({ layout, packed, ...facts }: SpaceFacts): Operator {
   const checked = (node: Node, shape: readonly number[]): SpaceLayout => {
     const block = intAttribute(node, 'blocksize', 0)
     const found = layout(shape, block, node)
@@ -61,6 +63,16 @@ export function defineSpaceOperator({ layout, ...facts }: SpaceFacts): Operator 
       const apart = emit('Reshape', [dy, literal(int64(order.map((axis) => split[axis])))])
       const back = emit('Transpose', [apart], { perm: order.map((_, axis) => order.indexOf(axis)) })
       return [emit('Reshape', [back, literal(int64(shape(x!)))])]
+    },
+    /** A channel of the large image is tied to those that its pixels become. */
+    coupling: ({ node, inputs: [x], outputs: [y] }) => {
+      const plain = packed.side === 'input' ? ('output' as const) : ('input' as const)
+      const channels = packed.side === 'input' ? y.shape[1] : x!.shape[1]
+      const pixels = intAttribute(node, 'blocksize', 1) ** 2
+      const parts: ChannelPort[] = packed.byPixel(node)
+        ? range(0, pixels).map((pixel) => ({ side: packed.side, index: 0, axis: 1, offset: pixel * channels }))
+        : [{ side: packed.side, index: 0, axis: 1, repeat: pixels }]
+      return [{ ports: [{ side: plain, index: 0, axis: 1 }, ...parts], count: channels }]
     },
   })
 }

@@ -1,6 +1,7 @@
 import { elementsOf, integersOf, allocateElements, fromElements, fromNumbers } from '../../tensor/elements.ts'
 import { elementCount, int64, scalar, type Tensor } from '../../tensor/tensor.ts'
 import { inferredIntegers, required, unknownDims } from '../families/axes.ts'
+import { sizeLeft, withInputs } from '../families/cutting.ts'
 import { tensorAttribute, type Node } from '../model.ts'
 import { defineOperator } from '../operator.ts'
 
@@ -23,6 +24,11 @@ export const constantOfShape = defineOperator({
     return [fromElements(one.dtype, shape, elements)]
   },
   differentiable: 'none',
+  /** What is the same everywhere can be cut anywhere. */
+  coupling: ({ outputs: [y], constant }) =>
+    constant?.(0) ? y.shape.map((_, axis) => ({ ports: [{ side: 'output', index: 0, axis }] })) : [],
+  cut: ({ node, outputs: [y], keptOutputs: [kept], literal }) =>
+    withInputs(node, { 0: literal(int64(y.shape.map((size, axis) => sizeLeft(size, kept[axis])))) }),
   samples: [
     { name: 'zeros', inputs: [int64([2, 3])] },
     { name: 'integers', inputs: [int64([3])], attributes: { value: fromNumbers('int32', [1], [7]) } },

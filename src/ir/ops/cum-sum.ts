@@ -1,6 +1,7 @@
 import { fromNumbers, toNumbers } from '../../tensor/elements.ts'
 import { elementCount, int64, scalar } from '../../tensor/tensor.ts'
 import { normalizeAxis, required } from '../families/axes.ts'
+import { axisTies } from '../families/broadcast.ts'
 import { spread } from '../families/samples.ts'
 import { intAttribute } from '../model.ts'
 import { defineOperator } from '../operator.ts'
@@ -37,6 +38,12 @@ export const cumSum = defineOperator({
       reverse: 1 - intAttribute(node, 'reverse', 0),
     }),
   ],
+  coupling: (context) => {
+    const given = context.constant?.(1)
+    if (!given) return []
+    const axis = normalizeAxis(toNumbers(given)[0], context.inputs[0]!.shape.length, context.node)
+    return axisTies(context, (other) => other !== axis)
+  },
   samples: [
     { name: 'rows', inputs: [spread([2, 3]), scalar('int64', 1)] },
     {

@@ -16,6 +16,7 @@ export const depthToSpace = defineSpaceOperator({
       merged: [n, channels, h * b, w * b],
     }
   },
+  packed: { side: 'input', byPixel: (node) => stringAttribute(node, 'mode', 'DCR') !== 'CRD' },
   samples: [
     { name: 'DCR', inputs: [spread([2, 8, 2, 3])], attributes: { blocksize: 2 } },
     { name: 'CRD', inputs: [spread([1, 8, 2, 3])], attributes: { blocksize: 2, mode: 'CRD' } },

@@ -3,7 +3,7 @@ import { fromNumbers, toNumbers } from '../../tensor/elements.ts'
 import { elementCount, int64 } from '../../tensor/tensor.ts'
 import { labelSizes, readEquation, type Equation } from '../families/einstein.ts'
 import { noise } from '../families/noise.ts'
-import { defineOperator, memoryCost, type GradientContext } from '../operator.ts'
+import { defineOperator, memoryCost, type ChannelPort, type ChannelTie, type GradientContext } from '../operator.ts'
 
 /**
  * Multiplies operands along equal labels and sums over the labels that the result does not have.
@@ -42,6 +42,24 @@ export const einsum = defineOperator({
     const ranks = shapes.map(({ length }) => length)
     const sizes = labelSizes(context.node, readEquation(context.node, ranks), shapes)
     return { ...memoryCost(context), macs: elementCount([...sizes.values()]) * (shapes.length - 1) }
+  },
+  /** A label is one set of channels, summed over where the result does not have it; not so one that an operand repeats. */
+  coupling: ({ node, inputs, outputs: [y] }) => {
+    const shapes = inputs.map((input) => input!.shape)
+    const equation = readEquation(
+      node,
+      shapes.map(({ length }) => length),
+    )
+    return [...labelSizes(node, equation, shapes)].flatMap(([label, size]): ChannelTie[] => {
+      if (equation.operands.some((own) => own.indexOf(label) !== own.lastIndexOf(label))) return []
+      const read = equation.operands.flatMap((own, index): ChannelPort[] => {
+        const axis = own.indexOf(label)
+        return axis >= 0 && shapes[index][axis] === size ? [{ side: 'input', index, axis }] : []
+      })
+      const axis = equation.result.indexOf(label)
+      const made: ChannelPort[] = axis >= 0 && y.shape[axis] === size ? [{ side: 'output', index: 0, axis }] : []
+      return [{ ports: [...read, ...made] }]
+    })
   },
   samples: [
     { name: 'matrix product', inputs: [noise(1, [2, 3]), noise(2, [3, 4])], attributes: { equation: 'ij,jk->ik' } },

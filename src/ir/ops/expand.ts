@@ -26,8 +26,9 @@ export const expand = defineOperator({
     return [takeStrided(x, shape, broadcastStrides(x.shape, shape))]
   },
   gradient: ({ inputs: [x], outputGradients: [dy], shape, unbroadcast }) => [unbroadcast(dy!, shape(x!))],
-  coupling: ({ node, inputs: [x], outputs }) => broadcastTies({ node, inputs: [x], outputs }),
-  cut: (context) => withSizes(context, 1),
+  coupling: ({ node, inputs: [x], outputs, constant }) =>
+    constant?.(1) ? broadcastTies({ node, inputs: [x], outputs }) : [],
+  cut: withSizes,
   samples: [
     { name: 'new axis', inputs: [spread([3, 1]), int64([2, 1, 4])] },
     { name: 'smaller target', inputs: [spread([2, 3]), int64([1])] },

@@ -1,10 +1,11 @@
 import type { DType } from '../../tensor/dtype.ts'
 import { fromNumbers, toNumbers } from '../../tensor/elements.ts'
 import { elementCount, int64, type Tensor } from '../../tensor/tensor.ts'
+import { axisTies } from '../families/broadcast.ts'
 import { noise } from '../families/noise.ts'
 import { float } from '../draft.ts'
 import { floatAttribute, intAttribute, type Node } from '../model.ts'
-import { defineOperator } from '../operator.ts'
+import { defineOperator, type CutContext } from '../operator.ts'
 
 /**
  * y[c] = x[c] / (bias + alpha / size * sum of x[j]^2)^beta, j from c - floor((size - 1) / 2) to c + ceil((size - 1) / 2)
@@ -49,6 +50,8 @@ export const lrn = defineOperator({
     const dx = emit('Add', [emit('Mul', [dRows, power]), emit('Mul', [rows, spread])])
     return [emit('Reshape', [dx, literal(int64([...shape(x)]))])]
   },
+  coupling: (context) => axisTies(context, () => true),
+  cut,
   samples: [
     { name: 'defaults', inputs: [noise(1, [2, 5, 2, 2])], attributes: { size: 3 } },
     {
@@ -58,6 +61,31 @@ export const lrn = defineOperator({
     },
   ],
 })
+
+/** Channels that are gone still stand between their neighbours: zeros take their places while the node looks at them. */
+function cut({ node, inputs: [x], keptInputs: [kept], literal, emit }: CutContext): Node {
+  const channels = kept?.[1]
+  if (!channels) return node
+  const { size } = settings(node)
+  const reach = Math.ceil((size - 1) / 2)
+  const gap = channels.length
+  const sources = channels.flatMap((channel, i) => {
+    const missing = i === 0 ? 0 : channel - channels[i - 1] - 1
+    return [...Array.from({ length: Math.min(missing, reach) }, () => gap), i]
+  })
+  if (sources.length === channels.length) return node
+  const rank = x!.shape.length
+  const pads = Array.from({ length: 2 * rank }, (_, i) => (i === rank + 1 ? 1 : 0))
+  const padded = emit('Pad', [node.inputs[0], literal(int64(pads))])
+  const spaced = emit('Gather', [padded, literal(int64(sources))], { axis: 1 })
+  const places = sources.flatMap((source, place) => (source === gap ? [] : [place]))
+  return {
+    ...node,
+    op: 'Gather',
+    inputs: [emit('LRN', [spaced], node.attributes), literal(int64(places))],
+    attributes: { axis: { kind: 'int', value: 1 } },
+  }
+}
 
 function settings(node: Node): { size: number; alpha: number; beta: number; bias: number } {
   return {

@@ -5,6 +5,7 @@ export const reduceL1 = defineReductionOperator({
   since: 18,
   summary: 'Sums absolute values over the given axes.',
   initial: 0,
+  additive: true,
   join: (sum, value) => sum + Math.abs(value),
   derivative: ({ x, dy, emit }) => emit('Mul', [dy, emit('Sign', [x])]),
 })

@@ -6,6 +6,7 @@ export const reduceL2 = defineReductionOperator({
   since: 18,
   summary: 'Takes the Euclidean norm over the given axes; its gradient at zero is zero.',
   initial: 0,
+  additive: true,
   join: (sum, value) => sum + value * value,
   finish: (sum) => Math.sqrt(sum),
   derivative: ({ x, y, dy, dtype, emit, literal }) => {

@@ -5,6 +5,7 @@ export const reduceSum = defineReductionOperator({
   since: 13,
   summary: 'Sums over the given axes.',
   initial: 0,
+  additive: true,
   join: (sum, value) => sum + value,
   derivative: ({ dy }) => dy,
 })

@@ -1,5 +1,6 @@
-import { fromNumbers, toNumbers } from '../../tensor/elements.ts'
+import { fromNumbers, integersOf, toNumbers } from '../../tensor/elements.ts'
 import { elementCount, float32, int64, type Tensor } from '../../tensor/tensor.ts'
+import { sizeLeft, withInputs } from '../families/cutting.ts'
 import { noise } from '../families/noise.ts'
 import {
   axesOf,
@@ -10,11 +11,12 @@ import {
   type Reading,
 } from '../families/resizing.ts'
 import { float } from '../draft.ts'
-import { stringAttribute, type Dim } from '../model.ts'
+import { stringAttribute, type Dim, type Node } from '../model.ts'
 import {
   defineOperator,
   type ChannelTie,
   type CostContext,
+  type CutContext,
   type GradientContext,
   type InferContext,
 } from '../operator.ts'
@@ -46,6 +48,7 @@ export const resize = defineOperator({
   },
   gradient,
   coupling,
+  cut,
   samples: [
     byScales('nearest, doubled', [1, 1, 2, 2], { coordinate_transformation_mode: 'asymmetric', nearest_mode: 'floor' }),
     byScales('nearest, shrunk', [1, 1, 0.6, 0.6], {}),
@@ -87,9 +90,14 @@ export const resize = defineOperator({
   ],
 })
 
-/** Axes that keep their size, except where that size stands in the constant `sizes`. */
-function coupling({ node, inputs: [x, , , sizes], outputs: [y] }: CostContext): ChannelTie[] {
-  const named = sizes && elementCount(sizes.shape) > 0 ? axesOf(node, x!.shape.length) : []
+/**
+ * Axes that keep their size; but not where that size stands among `sizes` that are not constant, or where these are only
+ * bounds that an aspect ratio is kept within.
+ */
+function coupling({ node, inputs: [x, , , sizes], outputs: [y], constant }: CostContext): ChannelTie[] {
+  const stretched = stringAttribute(node, 'keep_aspect_ratio_policy', 'stretch') === 'stretch'
+  const open = !constant?.(3) || !stretched
+  const named = sizes && elementCount(sizes.shape) > 0 && open ? axesOf(node, x!.shape.length) : []
   return x!.shape.flatMap((size, axis): ChannelTie[] =>
     size !== y.shape[axis] || named.includes(axis)
       ? []
@@ -102,6 +110,13 @@ function coupling({ node, inputs: [x, , , sizes], outputs: [y] }: CostContext): 
           },
         ],
   )
+}
+
+function cut({ node, inputs: [x, , , given], keptOutputs: [kept], constant, literal }: CutContext): Node {
+  if (!given || elementCount(given.shape) === 0) return node
+  const sizes = integersOf(constant!(3)!)
+  const axes = axesOf(node, x!.shape.length)
+  return withInputs(node, { 3: literal(int64(sizes.map((size, i) => sizeLeft(size, kept[axes[i]])))) })
 }
 
 function byScales(name: string, scales: number[], attributes: Record<string, string>) {

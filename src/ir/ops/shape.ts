@@ -2,7 +2,7 @@ import { int64 } from '../../tensor/tensor.ts'
 import { required } from '../families/axes.ts'
 import { spread } from '../families/samples.ts'
 import { intAttribute, type Node } from '../model.ts'
-import { defineOperator } from '../operator.ts'
+import { defineOperator, type ChannelTie } from '../operator.ts'
 
 export const shape = defineOperator({
   type: 'Shape',
@@ -19,6 +19,13 @@ export const shape = defineOperator({
     return [int64(x.shape.slice(...window(context.node, x.shape.length)))]
   },
   differentiable: 'none',
+  /** Sizes that it does not give may change. */
+  coupling: ({ node, inputs: [x] }) => {
+    const [start, end] = window(node, x!.shape.length)
+    return x!.shape.flatMap((_, axis): ChannelTie[] =>
+      axis >= start && axis < end ? [] : [{ ports: [{ side: 'input', index: 0, axis }] }],
+    )
+  },
   samples: [
     { name: 'whole', inputs: [spread([2, 3, 5])] },
     { name: 'part', inputs: [spread([2, 3, 5])], attributes: { start: -2, end: 2 } },

@@ -10,6 +10,7 @@ export const spaceToDepth = defineSpaceOperator({
     order: [0, 3, 5, 1, 2, 4],
     merged: [n, c * b * b, h / b, w / b],
   }),
+  packed: { side: 'output', byPixel: () => true },
   samples: [
     { name: 'pairs', inputs: [spread([2, 3, 4, 2])], attributes: { blocksize: 2 } },
     { name: 'triples', inputs: [spread([1, 1, 3, 6])], attributes: { blocksize: 3 } },

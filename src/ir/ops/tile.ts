@@ -40,7 +40,20 @@ export const tile = defineOperator({
     ])
     return [emit('ReduceSum', [split, literal(int64(repeats.map((_, axis) => 2 * axis)))], { keepdims: 0 })]
   },
-  coupling: unchangedAxes,
+  /** Each place is tied to all its repetitions. */
+  coupling: (context) => {
+    const { inputs, constant } = context
+    const given = constant?.(1)
+    if (!given) return unchangedAxes(context)
+    const repeats = integersOf(given)
+    return inputs[0]!.shape.map((size, axis) => ({
+      ports: [
+        { side: 'input', index: 0, axis },
+        ...range(0, repeats[axis]).map((i) => ({ side: 'output', index: 0, axis, offset: i * size }) as const),
+      ],
+      count: size,
+    }))
+  },
   samples: [
     { name: 'both axes', inputs: [spread([2, 3]), int64([3, 2])] },
     { name: 'one axis', inputs: [spread([2, 1, 3]), int64([1, 4, 1])] },
