@@ -2,6 +2,8 @@
 import type { Method } from './method.ts'
 import { huffman } from './coding/huffman.ts'
 import { deadChannels } from './pruning/dead-channels.ts'
+import { filterL1 } from './pruning/filter-l1.ts'
+import { filterL2 } from './pruning/filter-l2.ts'
 import { magnitude } from './pruning/magnitude.ts'
 import { entropyPenalised } from './quantization/entropy-penalised.ts'
 import { rateDistortion } from './quantization/rate-distortion.ts'
@@ -10,6 +12,8 @@ import { kMeans } from './sharing/k-means.ts'
 const records: readonly Method[] = [
   huffman,
   deadChannels,
+  filterL1,
+  filterL2,
   magnitude,
   entropyPenalised,
   rateDistortion,

@@ -115,7 +115,18 @@ export function chooseLayers(model: Model, choice: LayerChoice, context: Context
 
 /** The options for one layer: the method's own, overridden by each entry of `layers` whose pattern names the layer. */
 export function optionsOfLayer<Options extends LayerChoice>(options: Options, layer: Layer, model: Model): Options {
-  const fitting = Object.entries(options.layers ?? {}).filter(([pattern]) => matchesLayer(pattern, layer, model))
+  return optionsOfLayers(options, [layer], model)
+}
+
+/** The options for layers that can only be treated alike: an entry of `layers` holds when it names one of them. */
+export function optionsOfLayers<Options extends LayerChoice>(
+  options: Options,
+  members: readonly Layer[],
+  model: Model,
+): Options {
+  const fitting = Object.entries(options.layers ?? {}).filter(([pattern]) =>
+    members.some((layer) => matchesLayer(pattern, layer, model)),
+  )
   return Object.assign({}, options, ...fitting.map(([, override]) => override)) as Options
 }
 

@@ -1,24 +1,13 @@
 import { z } from 'zod'
-import { UsageError } from '../../errors.ts'
-import { createDraft } from '../../ir/draft.ts'
 import type { Model } from '../../ir/model.ts'
-import { layers, type Layer } from '../../ir/rewrite.ts'
+import type { Layer } from '../../ir/rewrite.ts'
 import type { Paper } from '../../paper.ts'
-import { fromFloat32, toFloat32 } from '../../tensor/half.ts'
-import { float32, type Tensor } from '../../tensor/tensor.ts'
-import { trainableParameters } from '../../training/parameters.ts'
 import { chooseLayers, layerChoiceOptions, layerOverrides, optionsOfLayer } from '../layer-choice.ts'
 import { defineMethod, type Context, type Method, type Need } from '../method.ts'
-import { adoptTrained, partialTrainingSettings, retrain, retrainOption, retrains } from '../retraining.ts'
-import { withScaledDropout } from './dropout.ts'
-import { constantsOf, deviation, finiteWeights, isPlainFloat, withInitializers } from '../weights.ts'
-
-/** How the share of removed weights grows over the rounds, with t from 0 to 1. */
-export const sparsitySchedules = {
-  linear: (final: number, t: number) => final * t,
-  cubic: (final: number, t: number) => final * (1 - (1 - t) ** 3),
-  geometric: (final: number, t: number) => 1 - (1 - final) ** t,
-} as const
+import { deviation, finiteWeights, isPlainFloat } from '../weights.ts'
+import { withMasksApplied } from './masks.ts'
+import { pruneInRounds, retrainedBetween, roundOptions, sparsitySchedules } from './rounds.ts'
+import { assertOneThreshold, scopeOption } from './scope.ts'
 
 const amount = {
   sparsity: z.number().min(0).lt(1).optional().describe('share of the weights to remove'),
@@ -28,14 +17,8 @@ const amount = {
 /** The options of every weight pruner. */
 const pruningOptions = {
   ...amount,
-  scope: z.enum(['layer', 'global']).default('layer').describe('one threshold a layer, or one for all'),
-  rounds: z.number().int().min(1).max(1000).default(1).describe('rounds of pruning and retraining'),
-  schedule: z
-    .enum(['linear', 'cubic', 'geometric'])
-    .default('cubic')
-    .describe('growth of the sparsity over the rounds'),
-  retrain: retrainOption,
-  finish: partialTrainingSettings.optional().describe('training settings that differ in the last round'),
+  scope: scopeOption,
+  ...roundOptions,
   ...layerChoiceOptions,
   layers: layerOverrides(amount),
 }
@@ -82,10 +65,7 @@ export function defineWeightPruner<const Name extends string>(
         message: 'sparsity and quality exclude each other',
         path: ['quality'],
       })
-      .refine((options) => options.rounds === 1 || options.retrain !== false, {
-        message: 'several rounds make no sense without retraining',
-        path: ['rounds'],
-      }) as z.ZodType<PruningOptions>,
+      .refine(...retrainedBetween) as z.ZodType<PruningOptions>,
     strength: strengthOf,
     apply: (model, options, context) => prune(model, pruner, options, context),
   })
@@ -97,62 +77,11 @@ async function prune(model: Model, pruner: WeightPruner<string>, options: Prunin
     if (!plain) context.skip(layer.name, 'its weights are not plain floats: they were shared or quantized before')
     return plain
   })
-  if (options.scope === 'global' && options.layers && Object.keys(options.layers).length > 0)
-    throw new UsageError(
-      'global-overrides',
-      'with scope: global there is one threshold, and no options of single layers',
-      {
-        place: 'layers',
-        hint: 'Leave layers out with exclude, or use scope: layer.',
-      },
-    )
-  const training = retrains(options.retrain, context)
-  const rounds = training ? options.rounds : 1
-  let current = model
-  for (let round = 1; round <= rounds; round++) {
-    context.signal?.throwIfAborted()
-    const masks = await masksOfRound(current, chosen, pruner, options, round / rounds, context)
-    current = withMasksApplied(current, masks)
-    if (!training) continue
-    const settings = { ...(options.retrain || undefined), ...(round === rounds ? options.finish : undefined) }
-    const label = rounds > 1 ? `retrain ${round}/${rounds}` : 'retrain'
-    const kept = new Map([...zerosElsewhere(current, chosen), ...masks])
-    const trained = await retrain(
-      withMasks(withScaledDropout(current, kept), kept),
-      parametersOf(current),
-      settings,
-      context,
-      label,
-    )
-    current = withMasksApplied(adoptTrained(current, trained), kept)
-  }
-  return current
-}
-
-/** What retraining moves: codes and codebooks of layers that were shared or quantized before stay as they are. */
-function parametersOf(model: Model): string[] {
-  const fixed = new Set(
-    layers(model)
-      .filter((layer) => !isPlainFloat(model, layer))
-      .flatMap((layer) => [...constantsOf(model, layer)]),
-  )
-  return trainableParameters(model).filter((name) => !fixed.has(name))
-}
-
-/** Masks of the layers that this step leaves alone, where an earlier one has set weights to zero. */
-function zerosElsewhere(model: Model, chosen: readonly Layer[]): Map<string, Float32Array> {
-  const own = new Set(chosen.map((layer) => layer.weight))
-  const masks = new Map<string, Float32Array>()
-  for (const layer of layers(model)) {
-    if (own.has(layer.weight) || !isPlainFloat(model, layer)) continue
-    const values = toFloat32(model.graph.initializers.get(layer.weight)!)
-    if (values.includes(0))
-      masks.set(
-        layer.weight,
-        values.map((value) => (value === 0 ? 0 : 1)),
-      )
-  }
-  return masks
+  assertOneThreshold(options)
+  return pruneInRounds(model, options, context, async (current, t) => {
+    const masks = await masksOfRound(current, chosen, pruner, options, t, context)
+    return { model: withMasksApplied(current, masks), masks }
+  })
 }
 
 /** The masks, by weight: 1 where the weight stays. */
@@ -243,31 +172,6 @@ function joined(parts: readonly Float32Array[]): Float32Array {
     offset += part.length
   }
   return result
-}
-
-/** The model with zeros where a mask has them. */
-function withMasksApplied(model: Model, masks: ReadonlyMap<string, Float32Array>): Model {
-  const replaced = new Map<string, Tensor>()
-  for (const [name, mask] of masks) {
-    const tensor = model.graph.initializers.get(name)!
-    const values = toFloat32(tensor)
-    const kept = values.map((value, i) => (mask[i] === 0 ? 0 : value))
-    replaced.set(name, fromFloat32(tensor.dtype, tensor.shape, kept))
-  }
-  return withInitializers(model, replaced)
-}
-
-/** The model with `Mul(W, mask)` in the place of each masked weight W, so that training moves only what is left. */
-function withMasks(model: Model, masks: ReadonlyMap<string, Float32Array>): Model {
-  const draft = createDraft(model)
-  for (const [name, mask] of masks) {
-    const constant = draft.constant(`${name}.mask`, float32(mask, model.graph.initializers.get(name)!.shape))
-    const masked = draft.add('Mul', [name, constant])
-    const position = draft.nodes.length - 1
-    draft.redirect(name, masked)
-    draft.nodes[position] = { ...draft.nodes[position], inputs: [name, constant] }
-  }
-  return draft.finish()
 }
 
 /** At strength s the share of kept weights is raised to the power s; a quality factor is multiplied by it. */

@@ -1,0 +1,80 @@
+/** Pruning little by little, with retraining after each round. */
+import { z } from 'zod'
+import type { Model } from '../../ir/model.ts'
+import { layers } from '../../ir/rewrite.ts'
+import { trainableParameters } from '../../training/parameters.ts'
+import type { Context } from '../method.ts'
+import { adoptTrained, partialTrainingSettings, retrain, retrainOption, retrains } from '../retraining.ts'
+import { constantsOf, isPlainFloat } from '../weights.ts'
+import { withScaledDropout } from './dropout.ts'
+import { masksOfZeros, withMasks, withMasksApplied, type Masks } from './masks.ts'
+
+/** How the share of what is removed grows over the rounds, with t from 0 to 1. */
+export const sparsitySchedules = {
+  linear: (final: number, t: number) => final * t,
+  cubic: (final: number, t: number) => final * (1 - (1 - t) ** 3),
+  geometric: (final: number, t: number) => 1 - (1 - final) ** t,
+} as const
+
+/** The options of every pruner that works in rounds. */
+export const roundOptions = {
+  rounds: z.number().int().min(1).max(1000).default(1).describe('rounds of pruning and retraining'),
+  schedule: z
+    .enum(['linear', 'cubic', 'geometric'])
+    .default('cubic')
+    .describe('growth of the sparsity over the rounds'),
+  retrain: retrainOption,
+  finish: partialTrainingSettings.optional().describe('training settings that differ in the last round'),
+}
+
+export type RoundOptions = z.infer<z.ZodObject<typeof roundOptions>>
+
+/** Arguments of a `refine`: between rounds there has to be a training. */
+export const retrainedBetween: [(options: RoundOptions) => boolean, { message: string; path: string[] }] = [
+  (options) => options.rounds === 1 || options.retrain !== false,
+  { message: 'several rounds make no sense without retraining', path: ['rounds'] },
+]
+
+/** A model from which something was removed, and what of the weights that it has must stay zero. */
+export interface Pruned {
+  readonly model: Model
+  readonly masks: Masks
+}
+
+/**
+ * Calls `prune` for each round with the model as it is and the time t = round / rounds, and retrains after each where the
+ * options and the data say so; without retraining there is one round. Weights of other layers that are zero stay zero.
+ */
+export async function pruneInRounds(
+  model: Model,
+  options: RoundOptions,
+  context: Context,
+  prune: (current: Model, t: number) => Promise<Pruned>,
+): Promise<Model> {
+  const training = retrains(options.retrain, context)
+  const rounds = training ? options.rounds : 1
+  let current = model
+  for (let round = 1; round <= rounds; round++) {
+    context.signal?.throwIfAborted()
+    const pruned = await prune(current, round / rounds)
+    current = pruned.model
+    if (!training) continue
+    const settings = { ...(options.retrain || undefined), ...(round === rounds ? options.finish : undefined) }
+    const label = rounds > 1 ? `retrain ${round}/${rounds}` : 'retrain'
+    const masks = new Map([...masksOfZeros(current), ...pruned.masks])
+    const prepared = withMasks(withScaledDropout(current, masks), masks)
+    const trained = await retrain(prepared, parametersOf(current), settings, context, label)
+    current = withMasksApplied(adoptTrained(current, trained), masks)
+  }
+  return current
+}
+
+/** What retraining moves: codes and codebooks of layers that were shared or quantized before stay as they are. */
+function parametersOf(model: Model): string[] {
+  const fixed = new Set(
+    layers(model)
+      .filter((layer) => !isPlainFloat(model, layer))
+      .flatMap((layer) => [...constantsOf(model, layer)]),
+  )
+  return trainableParameters(model).filter((name) => !fixed.has(name))
+}
