@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { createByteReader, createByteWriter } from '../../../../src/codecs/bytes.ts'
 import { codecs } from '../../../../src/codecs/index.ts'
 import { DataError, EspalierError } from '../../../../src/errors.ts'
+import { MAGIC, VERSION } from '../../../../src/formats/pack/layout.ts'
 import { describePack } from '../../../../src/formats/pack/describe.ts'
 import { readPack } from '../../../../src/formats/pack/read.ts'
 import { unpack, unpackFrom } from '../../../../src/formats/pack/unpack.ts'
@@ -149,7 +150,7 @@ const claiming = (dims: readonly number[], record: readonly number[], type = 1):
   const body = tensor.finish()
   const skeleton = Uint8Array.from([0x3a, body.length + 2, 0x2a, body.length, ...body])
   const head = Uint8Array.from([skeleton.length, ...skeleton, ...record])
-  return resealed(Uint8Array.from([0x45, 0x53, 0x50, 0x4c, 1, 0, head.length, ...head, 0, 0, 0, 0]))
+  return resealed(Uint8Array.from([...MAGIC, VERSION, 0, head.length, ...head, 0, 0, 0, 0]))
 }
 
 describe('a pack that lies', () => {

@@ -27,14 +27,14 @@ describe('espalier/unpack', () => {
     expect(existsSync(join(root, code.replace(/^\.\/dist\/(.*)\.js$/, 'src/$1.ts')))).toBe(true)
   })
 
-  it('has no dependency, and stays below 24 KB, minified and gzipped', async () => {
+  it('has no dependency, and stays below 28 KB, minified and gzipped', async () => {
     for (const name of ['unpack', 'thread']) {
       const { code, imports, dynamicImports } = await bundled(name)
       expect([...imports, ...dynamicImports]).toEqual([])
       expect(code).not.toMatch(/\b(?:require|Buffer)\b/)
       const size = gzipSync(code, { level: 9 }).length
       expect(size).toBeGreaterThan(4_000)
-      expect(size).toBeLessThan(24_000)
+      expect(size).toBeLessThan(28_000)
     }
   })
 
