@@ -3,21 +3,18 @@ import { createTensor, elementCount, type Tensor } from '../tensor/tensor.ts'
 import { UsageError } from '../errors.ts'
 import type { TrainingSettings } from './settings.ts'
 
-/** Zeros around the image from which a crop of the image's own size is taken, as is usual for CIFAR. */
-const PADDING = 4
-
 /**
- * A changed copy of a batch of images `[N, C, H, W]`: each is shifted by up to four pixels along both axes, with zeros
+ * A changed copy of a batch of images `[N, C, H, W]`: each is shifted by up to `shift` pixels along both axes, with zeros
  * where nothing was, and with 'crop-flip' mirrored with probability 1/2. Zero is zero after preprocessing: the mean
  * colour where a mean was subtracted.
  * @throws UsageError when the examples are not images.
  */
 export function augment(
   images: Tensor<'float32'>,
-  kind: TrainingSettings['augmentation'],
+  { augmentation, shift }: Pick<TrainingSettings, 'augmentation' | 'shift'>,
   random: Random,
 ): Tensor<'float32'> {
-  if (kind === 'none') return images
+  if (augmentation === 'none') return images
   if (images.shape.length !== 4)
     throw new UsageError(
       'augmentation-shape',
@@ -31,9 +28,9 @@ export function augment(
   const source = images.data
   const result = new Float32Array(elementCount(images.shape))
   for (let n = 0; n < count; n++) {
-    const down = random.integer(2 * PADDING + 1) - PADDING
-    const right = random.integer(2 * PADDING + 1) - PADDING
-    const mirrored = kind === 'crop-flip' && random.bits() >= 2 ** 31
+    const down = random.integer(2 * shift + 1) - shift
+    const right = random.integer(2 * shift + 1) - shift
+    const mirrored = augmentation === 'crop-flip' && random.bits() >= 2 ** 31
     const firstRow = Math.max(0, -down)
     const lastRow = Math.min(height, height - down)
     const firstColumn = Math.max(0, -right)

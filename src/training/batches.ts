@@ -33,7 +33,7 @@ export interface BatchRequest {
   readonly start: number
   readonly steps: number
   readonly batchSize: number
-  readonly augmentation: TrainingSettings['augmentation']
+  readonly settings: Pick<TrainingSettings, 'augmentation' | 'shift'>
   readonly masks: readonly DropoutMask[]
 }
 
@@ -59,7 +59,7 @@ export async function readBatches(request: BatchRequest): Promise<StepBatches> {
   const random = (purpose: string, example: number) =>
     createRandom(request.seed).fork(`epoch ${request.epoch} ${purpose} ${example}`)
   let images = batch.inputs
-  if (request.augmentation !== 'none') {
+  if (request.settings.augmentation !== 'none') {
     // A stream for each step, so that results do not depend on how many steps a run takes.
     const flat = createTensor('float32', [count, ...dataset.inputShape], images.data)
     const size = elementCount(dataset.inputShape) * batchSize
@@ -67,7 +67,7 @@ export async function readBatches(request: BatchRequest): Promise<StepBatches> {
     for (let step = 0; step < steps; step++) {
       const data = flat.data.subarray(step * size, (step + 1) * size)
       const one = createTensor('float32', [batchSize, ...dataset.inputShape], data)
-      result.set(augment(one, request.augmentation, random('augmentation', start + step * batchSize)).data, step * size)
+      result.set(augment(one, request.settings, random('augmentation', start + step * batchSize)).data, step * size)
     }
     images = createTensor('float32', shape, result)
   }

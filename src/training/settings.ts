@@ -41,6 +41,7 @@ export const trainingSettings = z
       .enum(['none', 'crop', 'crop-flip'])
       .default('none')
       .describe('random crops from a padded image, mirror images'),
+    shift: z.number().int().min(0).max(1024).default(4).describe('augmentation: pixels of padding on each side'),
     patience: z
       .number()
       .int()

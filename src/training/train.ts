@@ -243,7 +243,7 @@ function createReader(plan: TrainingPlan, options: TrainOptions, step: TrainingS
       dataset: options.data,
       order: order.indices,
       seed: options.seed,
-      augmentation: options.settings.augmentation,
+      settings: options.settings,
       masks,
     })
   }

@@ -11,7 +11,7 @@ import { chooseLayers, layerChoiceOptions, layerOverrides, optionsOfLayer } from
 import { defineMethod, type Context } from '../method.ts'
 import { adoptTrained, partialTrainingSettings, retrain, retrains } from '../retraining.ts'
 import { finiteWeights, isPlainFloat, withInitializers } from '../weights.ts'
-import { ownBiases, storedScale, withIntegerBias, withIntegerCodes } from './integer-codes.ts'
+import { ownBiases, storedScale, withIntegerBias, withIntegerCodes, withoutIntegerCodes } from './integer-codes.ts'
 import { ratePenalty, type GridWeight } from './rate-penalty.ts'
 
 const ownOptions = {
@@ -46,7 +46,7 @@ type Options = z.infer<typeof options>
 /**
  * Trains weights that live on a grid, w = step · round(latent / step), with the rounding passed straight through, and
  * with the bits of the codes as a term of the loss, `ratePenalty`. What dies on the way is cut. In the result weights
- * are integer codes behind a DequantizeLinear.
+ * are integer codes behind a DequantizeLinear; layers that were such before go on from there, with the step they had.
  *
  * Differs from the paper: the prior is not a learned density of a layer but counts in the rows and columns of the present
  * codes, as the pack's coder has them, so that whole channels become cheap; rounding is passed straight through instead
@@ -67,10 +67,10 @@ export const entropyPenalised = defineMethod({
 type Grids = ReadonlyMap<string, number>
 
 async function apply(model: Model, written: Options, context: Context): Promise<Model> {
-  const grids = gridsOf(model, written, context)
+  const { plain, grids } = gridsOf(model, written, context)
   retrains({}, context)
   if (grids.size === 0) return model
-  let current = model
+  let current = plain
   for (let round = 1; round <= written.rounds; round++) {
     const last = round === written.rounds
     const settings = { ...written.retrain, ...(last ? written.finish : undefined) }
@@ -89,21 +89,30 @@ async function apply(model: Model, written: Options, context: Context): Promise<
   return withCodes(current, grids, written.biasBits)
 }
 
-function gridsOf(model: Model, written: Options, context: Context): Map<string, number> {
+/** The model with plain weights in all chosen layers, those that are integer codes included, and the steps of their grids. */
+function gridsOf(model: Model, written: Options, context: Context): { plain: Model; grids: Map<string, number> } {
+  const coded = chooseLayers(model, written, { ...context, skip: () => {} }).filter(({ source }) => source.length > 0)
+  const { model: plain, scales } = withoutIntegerCodes(model, namesOfCodes(coded))
   const grids = new Map<string, number>()
-  for (const layer of chooseLayers(model, written, context)) {
-    const { dtype } = model.graph.initializers.get(layer.weight)!
-    if (!isPlainFloat(model, layer) || (dtype !== 'float32' && dtype !== 'float16')) {
-      context.skip(layer.name, 'its weights are no plain floats of 16 or 32 bits: they were shared or quantized before')
+  for (const layer of chooseLayers(plain, written, context)) {
+    const tensor = plain.graph.initializers.get(layer.weight)!
+    if (!isPlainFloat(plain, layer) || (tensor.dtype !== 'float32' && tensor.dtype !== 'float16')) {
+      context.skip(layer.name, 'its weights are no floats of 16 or 32 bits, nor integer codes with one scale')
       continue
     }
-    const values = finiteWeights(layer.weight, model.graph.initializers.get(layer.weight)!).filter((v) => v !== 0)
+    const values = finiteWeights(layer.weight, tensor).filter((value) => value !== 0)
     const size = Math.sqrt(values.reduce((sum, value) => sum + value * value, 0) / Math.max(1, values.length))
-    const [step] = storedScale(dtype, Float32Array.of(coarse(optionsOfLayer(written, layer, model).step * size)))
-    if (step > 0) grids.set(layer.weight, step)
+    const own = coarse(optionsOfLayer(written, layer, plain).step * size)
+    const step = scales.get(layer.weight) ?? storedScale(tensor.dtype, Float32Array.of(own))[0]
+    if (step > 0 && values.length > 0) grids.set(layer.weight, step)
     else context.skip(layer.name, 'all of its weights are zero, or as good as that in their type')
   }
-  return grids
+  return { plain, grids }
+}
+
+/** The initializers that hold the codes of layers and of their biases. */
+function namesOfCodes(coded: readonly Layer[]): Set<string> {
+  return new Set(coded.flatMap(({ weight, bias }) => (bias === undefined ? [weight] : [weight, bias])))
 }
 
 /** The nearest number of four significant bits: nobody misses the others, and they would stand in the file. */

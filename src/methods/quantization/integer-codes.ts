@@ -3,6 +3,7 @@ import { graphIndex } from '../../ir/graph.ts'
 import type { Model } from '../../ir/model.ts'
 import { layers, type Layer } from '../../ir/rewrite.ts'
 import { dtypes, type DType } from '../../tensor/dtype.ts'
+import { toNumbers } from '../../tensor/elements.ts'
 import { fromFloat32, toFloat32 } from '../../tensor/half.ts'
 import { createTensor, elementCount, type Tensor } from '../../tensor/tensor.ts'
 
@@ -115,4 +116,32 @@ export function dequantize({ codes, scale, axis }: IntegerCodes, shape: readonly
     codes,
     (code, i) => code * scale[scale.length === 1 ? 0 : Math.floor(i / inner) % scale.length],
   )
+}
+
+/**
+ * The model with the numbers in the place of integer codes of one scale each, for those of the named initializers of codes
+ * that a DequantizeLinear without a zero point reads, and nothing else; and the scales, by the names of the new
+ * initializers. What `withIntegerCodes` and `withIntegerBias` made, this takes back.
+ */
+export function withoutIntegerCodes(
+  model: Model,
+  names: ReadonlySet<string>,
+): { readonly model: Model; readonly scales: ReadonlyMap<string, number> } {
+  const draft = createDraft(model)
+  const index = graphIndex(model.graph)
+  const fed = new Set(model.graph.inputs.map((input) => input.name))
+  const scales = new Map<string, number>()
+  const constant = (name: string) => (fed.has(name) ? undefined : draft.initializers.get(name))
+  for (const { op, domain, inputs, outputs } of model.graph.nodes) {
+    if (op !== 'DequantizeLinear' || domain !== '' || inputs.length !== 2 || !names.has(inputs[0])) continue
+    const [codes, scale] = inputs.map(constant)
+    if (!codes || !scale || elementCount(scale.shape) !== 1 || index.consumers(inputs[0]).length !== 1) continue
+    if (dtypes[codes.dtype].kind !== 'integer' || dtypes[codes.dtype].bits > 16) continue
+    const [step] = toFloat32(scale)
+    const values = Float32Array.from(toNumbers(codes), (code) => code * step)
+    const name = draft.constant(inputs[0].replace(/\.codes$/, ''), fromFloat32(scale.dtype, codes.shape, values))
+    draft.redirect(outputs[0], name)
+    scales.set(name, step)
+  }
+  return { model: scales.size === 0 ? model : draft.finish(), scales }
 }

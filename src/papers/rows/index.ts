@@ -2,6 +2,7 @@
 import type { PaperRow } from '../row.ts'
 import { kMeansInitializations } from './k-means-initializations.ts'
 import { lenet300100DeepCompression } from './lenet-300-100-deep-compression.ts'
+import { lenet300100Smallest } from './lenet-300-100-smallest.ts'
 import { lenet5DeepCompression } from './lenet-5-deep-compression.ts'
 import { resnet20EntropyPenalised } from './resnet20-entropy-penalised.ts'
 import { resnet20Pruned } from './resnet20-pruned.ts'
@@ -10,6 +11,7 @@ import { squeezenetWeightsOnly } from './squeezenet-weights-only.ts'
 const records: readonly PaperRow[] = [
   kMeansInitializations,
   lenet300100DeepCompression,
+  lenet300100Smallest,
   lenet5DeepCompression,
   resnet20EntropyPenalised,
   resnet20Pruned,

@@ -24,7 +24,7 @@ function shifted(n: number, down: number, right: number, mirrored: boolean): num
 
 describe('augment', () => {
   it.each(['crop', 'crop-flip'] as const)('%s gives each image one of the possible shifts', (kind) => {
-    const result = augment(images, kind, createRandom(1))
+    const result = augment(images, { augmentation: kind, shift: 4 }, createRandom(1))
     const choices = new Set<string>()
     for (let n = 0; n < 40; n++) {
       const got = [...result.data.subarray(n * 2 * size * size, (n + 1) * 2 * size * size)].join()
@@ -40,13 +40,17 @@ describe('augment', () => {
   })
 
   it('depends on nothing but the stream', () => {
-    const [a, b, c] = [7, 7, 8].map((seed) => augment(images, 'crop-flip', createRandom(seed)).data)
+    const [a, b, c] = [7, 7, 8].map(
+      (seed) => augment(images, { augmentation: 'crop-flip', shift: 4 }, createRandom(seed)).data,
+    )
     expect(a).toEqual(b)
     expect(a).not.toEqual(c)
   })
 
   it('leaves images alone when there is nothing to do, and refuses what is no image', () => {
-    expect(augment(images, 'none', createRandom(1))).toBe(images)
-    expect(() => augment(float32([1, 2], [1, 2]), 'crop', createRandom(1))).toThrow(/not images/)
+    expect(augment(images, { augmentation: 'none', shift: 4 }, createRandom(1))).toBe(images)
+    expect(() => augment(float32([1, 2], [1, 2]), { augmentation: 'crop', shift: 4 }, createRandom(1))).toThrow(
+      /not images/,
+    )
   })
 })

@@ -121,6 +121,18 @@ describe('entropy-penalised', () => {
     await expect(apply(mlp.model, options, without)).rejects.toMatchObject({ code: 'no-teacher' })
   })
 
+  it('goes on from integer codes, with the steps that they have', async () => {
+    const where = context(mlp)
+    const first = await apply(mlp.model, { lambda: 1e-4, rounds: 1 }, where)
+    const still = { ...settings, learningRate: 1e-9, epochs: 1 }
+    const again = await apply(first, { lambda: 0, rounds: 1, step: 3, cut: false, retrain: still }, where)
+    const constants = (model: Model) => layers(model).map(({ weight }) => model.graph.initializers.get(weight)!.data)
+    expect(constants(again)).toEqual(constants(first))
+    const further = await apply(first, { lambda: 1e-2 }, where)
+    expect(verify(further)).toEqual([])
+    expect(writePack(further).length).toBeLessThan(writePack(first).length)
+  })
+
   it('says which layers it leaves alone', async () => {
     const skipped: string[] = []
     const initializers = new Map(mlp.model.graph.initializers)
