@@ -90,7 +90,7 @@ export function defineFilterPruner<const Name extends string, Shape extends z.Zo
         path: ['strategy'],
       })
       .refine(...retrainedBetween) as unknown as z.ZodType<FilterOptions>,
-    strength: (options, strength) => ({ ...options, strength }),
+    strength: (options, strength) => ({ ...options, strength: options.strength * strength }),
     apply: (model, options, context) => prune(model, pruner as unknown as AnyPruner, options, context),
   })
 }

@@ -24,7 +24,7 @@ export const filterAmountOptions = {
   strength: z
     .number()
     .min(0)
-    .max(10)
+    .max(100)
     .default(1)
     .describe('the share of filters that stay is raised to this power: what a search for a budget turns'),
   ...layerChoiceOptions,
@@ -104,7 +104,7 @@ export function plannedTotal(
 ): number {
   if (ratio === 1 && groups.length > 0) throw wholeLayer(groups[0].id, `a ratio of 1 removes all filters`)
   const size = groups.reduce((sum, group) => sum + group.size, 0)
-  return Math.min(shareOf(size, ratio, strength), size - groups.length)
+  return Math.min(countOf(size, shareOf(ratio, strength)), size - groups.length)
 }
 
 const DEFAULT_RATIO = 0.5
@@ -127,9 +127,10 @@ function removedOf(
 ): number {
   if (keep === undefined) {
     if (ratio === 1) throw wholeLayer(layer.name, `a ratio of 1 removes all ${size} filters of '${id}'`)
-    const remove = shareOf(size, ratio, strength)
+    const share = shareOf(ratio, strength)
+    const remove = countOf(size, share)
     if (remove === 0 && ratio > 0)
-      context.skip(layer.name, `a ratio of ${ratio} of its ${size} filters is less than one`)
+      context.skip(layer.name, `a share of ${Number(share.toPrecision(3))} of its ${size} filters is less than one`)
     return remove
   }
   // In parts of the group, because a channel may be several filters, and a layer's filters may be in several groups.
@@ -144,9 +145,14 @@ function filtersOf({ node, weight, outAxis }: Layer, model: Model): number {
   return node.op === 'ConvTranspose' ? along * intAttribute(node, 'group', 1) : along
 }
 
-/** How many of `size` make up the share, at the strength: (1 - ratio)^strength of them stay. Below 1, one always stays. */
-function shareOf(size: number, ratio: number, strength: number): number {
-  return Math.min(size - 1, wholePart(size * (1 - (1 - ratio) ** strength)))
+/** What goes is what does not stay; of that the strength is the power. */
+function shareOf(ratio: number, strength: number): number {
+  return 1 - (1 - ratio) ** strength
+}
+
+/** How many of `size` make up a share below 1: one always stays. */
+function countOf(size: number, share: number): number {
+  return Math.min(size - 1, wholePart(size * share))
 }
 
 /** Rounds down, but what is a whole number except for rounding errors not to the one below it. */

@@ -1,17 +1,16 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { onnxruntime } from '../../../src/engines/onnxruntime.ts'
-import { UsageError } from '../../../src/errors.ts'
-import type { Model } from '../../../src/ir/model.ts'
-import type { Context } from '../../../src/methods/method.ts'
-import { sparsitySchedules } from '../../../src/methods/pruning/rounds.ts'
-import { magnitude } from '../../../src/methods/pruning/magnitude.ts'
-import { kMeans } from '../../../src/methods/sharing/k-means.ts'
-import { evaluate } from '../../../src/training/evaluate.ts'
-import { toFloat32 } from '../../../src/tensor/half.ts'
-import { float32 } from '../../../src/tensor/tensor.ts'
-import { patternData } from '../../support/small-data.ts'
-import { tinyModels } from '../../support/tiny-models.ts'
+import { onnxruntime } from '../../../../src/engines/onnxruntime.ts'
+import { UsageError } from '../../../../src/errors.ts'
+import type { Model } from '../../../../src/ir/model.ts'
+import type { Context } from '../../../../src/methods/method.ts'
+import { magnitude } from '../../../../src/methods/pruning/magnitude.ts'
+import { kMeans } from '../../../../src/methods/sharing/k-means.ts'
+import { evaluate } from '../../../../src/training/evaluate.ts'
+import { toFloat32 } from '../../../../src/tensor/half.ts'
+import { float32 } from '../../../../src/tensor/tensor.ts'
+import { patternData } from '../../../support/small-data.ts'
+import { tinyModels } from '../../../support/tiny-models.ts'
 
 const [mlp, cnn, , , tied, branching] = tinyModels()
 
@@ -158,16 +157,5 @@ describe('magnitude', () => {
 
   it('refuses to retrain without data when asked to', async () => {
     await expect(prune(mlp.model, { retrain: { epochs: 1 } })).rejects.toMatchObject({ code: 'retrain-without-data' })
-  })
-})
-
-describe('sparsitySchedules', () => {
-  it('rise from nothing to the end', () => {
-    for (const schedule of Object.values(sparsitySchedules)) {
-      expect(schedule(0.9, 0)).toBeCloseTo(0)
-      expect(schedule(0.9, 1)).toBeCloseTo(0.9)
-      expect(schedule(0.9, 0.5)).toBeGreaterThan(schedule(0.9, 0.4))
-    }
-    expect(sparsitySchedules.geometric(0.75, 0.5)).toBeCloseTo(0.5)
   })
 })
