@@ -111,16 +111,15 @@ function addMoments(draft: Draft, member: Member, model: Model): void {
 /** The inputs of a layer's rows as columns: [groups, K, examples and places]. */
 function addColumns(
   draft: Draft,
-  { layer: { node, input, weight }, rows: { groups, length } }: Member,
+  { layer, rows }: Member,
   model: Model,
   list: (values: readonly number[]) => string,
 ): string {
+  const { node, input } = layer
+  const { groups, length } = rows
   const x = node.inputs[1 - input]
   if (node.op.startsWith('Conv')) {
-    const kernel = identityKernel(groups, length, model.graph.initializers.get(weight)!.shape)
-    const attributes = node.attributes as Readonly<Record<string, AttributeValue>>
-    const patches =
-      node.op === 'Conv' ? draft.add('Conv', [x, draft.constant('calibration.kernel', kernel)], { ...attributes }) : x
+    const patches = node.op === 'Conv' ? addPatches(draft, { layer, rows }, model) : x
     const split = draft.add('Reshape', [patches, list([CALIBRATION_BATCH, groups, length, -1])])
     const together = draft.add('Transpose', [split], { perm: [1, 2, 0, 3] })
     return draft.add('Reshape', [together, list([groups, length, -1])])
@@ -132,11 +131,13 @@ function addColumns(
   return draft.add('Unsqueeze', [draft.add('Transpose', [flat], { perm: [1, 0] }), list([0])])
 }
 
-/** [groups · K, in / groups, ...kernel]: filter k of a group picks element k of the patch. */
-function identityKernel(groups: number, length: number, weightShape: readonly number[]): Tensor {
+/** The patches that a convolution looks at, [N, groups · K, ...places]: filter k of a group picks element k. */
+function addPatches(draft: Draft, { layer: { node, weight }, rows: { groups, length } }: Member, model: Model): string {
   const kernel = new Float32Array(groups * length * length)
   for (let g = 0; g < groups; g++) for (let k = 0; k < length; k++) kernel[(g * length + k) * length + k] = 1
-  return float32(kernel, [groups * length, ...weightShape.slice(1)])
+  const shape = [groups * length, ...model.graph.initializers.get(weight)!.shape.slice(1)]
+  const attributes = node.attributes as Readonly<Record<string, AttributeValue>>
+  return draft.add('Conv', [node.inputs[0], draft.constant('calibration.kernel', float32(kernel, shape))], attributes)
 }
 
 /** Further inputs of a run, and what is called after each. */

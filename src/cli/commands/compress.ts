@@ -13,7 +13,7 @@ import { addDataOption, openSplits } from '../data.ts'
 import { checkOutputs, makeFolder, withEnding } from '../files.ts'
 import { addSourceOptions, loadSource, sourceFiles, type SourceOptions } from '../foreign.ts'
 import { formatCount, formatPercent, formatRatio, formatSeconds } from '../format.ts'
-import { repeated, wholeNumber } from '../numbers.ts'
+import { numberWithin, repeated, wholeNumber } from '../numbers.ts'
 import { defaultRecipe, loadRecipe, recipeFromSteps, shippedRecipes } from '../recipes.ts'
 import { formatRun, proofExitCode } from '../result-text.ts'
 import { formatFacts } from '../table.ts'
@@ -26,6 +26,7 @@ interface Options extends SourceOptions {
   readonly onnx?: string
   readonly report?: string | false
   readonly reportJson?: string
+  readonly maxLoss?: number
   readonly seed?: number
   readonly resume?: string
   readonly latency: boolean
@@ -37,6 +38,10 @@ export const compress = defineCommand<Options>({
   summary: 'Makes a model small by a recipe, proves the result, and writes it as an .espalier file with a report.',
   examples: [
     ['espalier compress model.onnx', 'needs no data; writes model.espalier and model.report.html'],
+    [
+      "espalier compress model.onnx --recipe smallest --data 'images:photos?crop=224&test=0.5' --max-loss 0.5",
+      'the smallest file that loses at most half a point, found by several trials; nothing is retrained',
+    ],
     [
       'espalier compress lenet.onnx --recipe deep-compression --data mnist:data/mnist -o lenet.espalier',
       'prunes, shares and codes the weights, retraining on the way',
@@ -67,6 +72,11 @@ export const compress = defineCommand<Options>({
       .option('--report <file>', 'the HTML report to write (default: the name of the pack with .report.html)')
       .option('--no-report', 'write no HTML report')
       .option('--report-json <file>', 'also write the report as JSON')
+      .option(
+        '--max-loss <points>',
+        'look for the smallest file that loses at most so many points of accuracy on validation data',
+        numberWithin(0, 100),
+      )
       .option('--seed <n>', "seed, instead of the recipe's", wholeNumber(0))
       .option(
         '--resume <folder>',
@@ -122,7 +132,23 @@ function sourceText({ file, format, bytes }: { file: string; format: string; byt
   return `\n${formatFacts([['made from', `${file}, ${format}, ${formatCount(bytes)} B; the pack is ${share} of it`]])}`
 }
 
-async function chosenRecipe({ recipe, step }: Options): Promise<Recipe> {
+/** Trials of a search that the command line asks for, where the recipe says no number. */
+const TRIALS = 6
+
+async function chosenRecipe(options: Options): Promise<Recipe> {
+  const recipe = await recipeAsWritten(options)
+  const { maxLoss } = options
+  if (maxLoss === undefined) return recipe
+  if (options.data === undefined && recipe.data === undefined)
+    throw new UsageError('option', 'what is lost can only be told on data', {
+      place: '--max-loss',
+      hint: 'Name the data with --data, for example --data images:photos?crop=224&test=0.5.',
+    })
+  const trials = recipe.budget?.trials ?? TRIALS
+  return { ...recipe, budget: { maxAccuracyLoss: maxLoss, trials, push: true } }
+}
+
+async function recipeAsWritten({ recipe, step }: Options): Promise<Recipe> {
   if (step && recipe)
     throw new UsageError('option', 'a recipe and steps were given', { place: '--step', hint: 'Give one of the two.' })
   return step ? recipeFromSteps(step) : loadRecipe(recipe ?? defaultRecipe)

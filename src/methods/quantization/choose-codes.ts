@@ -35,6 +35,9 @@ export interface ChosenCodes {
 
 const LARGEST_CODE = 32767
 
+/** So far on the other side of zero a code is looked at even where errors cost nothing. */
+const NEAR = 48
+
 /** Chooses all codes of a layer, one after another; each is the best for the error that those before it left. */
 export function chooseCodes(choice: CodeChoice): ChosenCodes {
   const { weights, rows, metric, gain, lambda, rate, codes, bias } = choice
@@ -86,8 +89,9 @@ function best(target: number, weight: number, lambda: number, bits: (code: numbe
   let chosen = nearest
   let least = weight * (nearest - target) ** 2 + lambda * bits(nearest)
   if (lambda === 0) return nearest
+  const most = Math.max(NEAR, Math.abs(nearest))
   for (const direction of [Math.sign(target - nearest) || 1, -(Math.sign(target - nearest) || 1)])
-    for (let code = nearest + direction; Math.abs(code) <= LARGEST_CODE; code += direction) {
+    for (let code = nearest + direction; Math.abs(code) <= most; code += direction) {
       const distance = weight * (code - target) ** 2
       if (distance >= least) break
       const cost = distance + lambda * bits(code)

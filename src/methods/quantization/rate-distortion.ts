@@ -5,6 +5,8 @@ import { layers } from '../../ir/rewrite.ts'
 import { floatAttribute } from '../../ir/model.ts'
 import { dtypes } from '../../tensor/dtype.ts'
 import { elementCount, type Tensor } from '../../tensor/tensor.ts'
+import type { Dataset } from '../../datasets/dataset.ts'
+import { outputSensitivity } from '../calibration-sensitivity.ts'
 import { inputMoments, type InputMoments } from '../calibration.ts'
 import { chooseLayers, layerChoiceOptions, layerOverrides, optionsOfLayer } from '../layer-choice.ts'
 import { defineMethod, type Context } from '../method.ts'
@@ -31,9 +33,11 @@ const layerOptions = {
 const options = z.strictObject({
   ...layerOptions,
   weighting: z
-    .enum(['none', 'activations'])
+    .enum(['none', 'activations', 'hessian'])
     .default('activations')
-    .describe('what the error of a weight counts: all alike, or by the inputs it meets on data, where there are any'),
+    .describe(
+      'what errors count: all alike; by the inputs that weights meet; or by what they do to the answers as well',
+    ),
   compensate: z
     .boolean()
     .default(true)
@@ -66,7 +70,8 @@ type Options = z.infer<typeof options>
  * code is dear moves to a cheaper one where that does little harm. The distortion is what the change makes of the
  * layer's outputs on data; weights chosen later make up for errors of earlier ones, and the bias for what is left.
  * Every layer has the same λ, so that a bit saves the same noise wherever it is spent; its step follows from λ. Without
- * data all weights count alike.
+ * data all weights count alike. With 'hessian' the output of each channel counts by half the Fisher information, so that
+ * the distortion is an estimate, in nats, of how far the answers move.
  *
  * Differs from the paper: codes are chosen with error feedback (Frantar et al., GPTQ, 2022) instead of independently;
  * distortion is measured at the outputs of layers; rates come from contexts as our coder has them.
@@ -109,7 +114,7 @@ interface Chosen {
 async function quantize(model: Model, given: Options, context: Context): Promise<Model> {
   const chosen = plainLayers(model, given, context)
   const total = chosen.reduce((sum, { values }) => sum + values.length, 0)
-  const moments = await momentsOf(model, chosen, given, context)
+  const { moments, sensitivity } = await statisticsOf(model, chosen, given, context)
   const biases = given.biases ? ownBiases(model) : new Map<string, Tensor>()
   const coded: CodedWeight[] = []
   const codedBiases: CodedBias[] = []
@@ -129,12 +134,14 @@ async function quantize(model: Model, given: Options, context: Context): Promise
       biasTensor && elementCount(biasTensor.shape) === rows.count
         ? { tensor: biasTensor, values: finiteWeights(biasName!, biasTensor) }
         : undefined
+    const perChannel = sensitivity.get(layer.weight)
     const result = quantizeLayer({
       ...given,
       weight: tensor,
       values,
       rows,
       moments: moments.get(layer.weight),
+      sensitivity: perChannel && Float64Array.from(rows.output, (channel) => perChannel[channel]),
       bias,
       lambda,
       total,
@@ -166,17 +173,37 @@ function plainLayers(model: Model, given: Options, context: Context): Chosen[] {
   })
 }
 
-async function momentsOf(
+interface Statistics {
+  readonly moments: ReadonlyMap<string, InputMoments>
+  readonly sensitivity: ReadonlyMap<string, Float64Array>
+}
+
+const nothing: Statistics = { moments: new Map(), sensitivity: new Map() }
+
+/** Statistics of models, which a search over strengths asks for again and again. */
+const known = new WeakMap<Model, { readonly key: string; readonly data: Dataset; readonly statistics: Statistics }>()
+
+async function statisticsOf(
   model: Model,
   chosen: readonly Chosen[],
   { weighting, samples }: Options,
   context: Context,
-): Promise<ReadonlyMap<string, InputMoments>> {
-  if (weighting === 'none' || !context.data || chosen.length === 0) return new Map()
+): Promise<Statistics> {
+  const data = context.data?.train
+  if (weighting === 'none' || !data || data.size === 0 || chosen.length === 0) return nothing
   const weights = new Set(chosen.map(({ layer }) => layer.weight))
+  const key = JSON.stringify([weighting, samples, context.seed, ...weights])
+  const found = known.get(model)
+  if (found?.key === key && found.data === data) return found.statistics
   // Every layer that reads a weight has a say, also where the weight is chosen once.
   const readers = layers(model).filter(({ weight }) => weights.has(weight))
-  return inputMoments(model, readers, context.data.train, samples, context)
+  const statistics = {
+    moments: await inputMoments(model, readers, data, samples, context),
+    sensitivity:
+      weighting === 'hessian' ? await outputSensitivity(model, readers, data, samples, context) : nothing.sensitivity,
+  }
+  known.set(model, { key, data, statistics })
+  return statistics
 }
 
 /** Whether the bias is added as it is to what the weights make, of this layer alone. */

@@ -84,6 +84,8 @@ describe('errors', () => {
     [['compress', 'MODEL', '--step', 'huffmann'], 2, /Did you mean 'huffman'/],
     [['compress', 'MODEL', '-o', 'MODEL'], 2, /also read/],
     [['compress', 'MODEL', '--recipe', 'weights-only', '--step', 'huffman'], 2, /Give one of the two/],
+    [['compress', 'MODEL', '--recipe', 'smallest', '--max-loss', '0.5'], 2, /only be told on data/],
+    [['compress', 'MODEL', '--max-loss', '101'], 2, /number from 0 to 100/],
     [['evaluate', 'MODEL', '--data', 'digits?test=1e12'], 2, /at most 1000000/],
     [['catalog', 'hufman'], 2, /Did you mean huffman/],
     [['papers', 'no-such-row'], 2, /no row/],

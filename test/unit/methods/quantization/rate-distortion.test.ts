@@ -1,0 +1,146 @@
+import { describe, expect, it } from 'vitest'
+import { onnxruntime } from '../../../../src/engines/onnxruntime.ts'
+import { writePack } from '../../../../src/formats/pack/write.ts'
+import { createDraft } from '../../../../src/ir/draft.ts'
+import type { Model } from '../../../../src/ir/model.ts'
+import { verify } from '../../../../src/ir/verify.ts'
+import type { Context } from '../../../../src/methods/method.ts'
+import { rateDistortion } from '../../../../src/methods/quantization/rate-distortion.ts'
+import type { DType } from '../../../../src/tensor/dtype.ts'
+import { fromFloat32, toFloat32 } from '../../../../src/tensor/half.ts'
+import { createRandom } from '../../../../src/tensor/random.ts'
+import { patternData } from '../../../support/small-data.ts'
+
+/** x · w + b with given weights, [inputs, outputs]. */
+function dense(shape: readonly [number, number], values: Float32Array, dtype: DType = 'float32'): Model {
+  const draft = createDraft()
+  const x = draft.input('x', dtype, ['n', shape[0]])
+  const bias = fromFloat32(
+    dtype,
+    [shape[1]],
+    Float32Array.from({ length: shape[1] }, (_, i) => 0.3 * i - 1),
+  )
+  const inputs = [x, draft.constant('w', fromFloat32(dtype, shape, values)), draft.constant('b', bias)]
+  draft.output(draft.add('Gemm', inputs, {}, { name: 'fc' }), dtype)
+  return draft.finish()
+}
+
+function normal(count: number, seed = 3): Float32Array {
+  const random = createRandom(seed)
+  return Float32Array.from({ length: count }, () => 0.2 * random.normal())
+}
+
+function contextOf(inputs: number, skipped: string[] = []): Context {
+  const data = patternData({ size: 64, seed: 1, classes: 4, inputShape: [inputs] })
+  return {
+    seed: 1,
+    engine: onnxruntime,
+    data: { train: data, validation: data },
+    skip: (layer, reason) => skipped.push(`${layer}: ${reason}`),
+  }
+}
+
+const apply = (model: Model, options: object, context: Context) =>
+  rateDistortion.apply(model, rateDistortion.options.parse(options), context)
+
+/** The weights that the codes stand for. */
+function decoded(model: Model): { codes: Float32Array; values: Float32Array } {
+  const codes = toFloat32(model.graph.initializers.get('w.codes')!)
+  const scale = toFloat32(model.graph.initializers.get('w.scale')!)
+  return { codes, values: codes.map((code, i) => code * scale[i % scale.length]) }
+}
+
+describe('rate-distortion', () => {
+  it('takes fewer bytes and makes more noise the larger λ is', async () => {
+    const weights = normal(64 * 32)
+    const model = dense([64, 32], weights)
+    let before = { bytes: Infinity, noise: -1 }
+    for (const lambda of [0.001, 0.02, 0.3, 3]) {
+      const result = await apply(model, { lambda, weighting: 'none' }, contextOf(64))
+      const { values } = decoded(result)
+      const noise = values.reduce((sum, value, i) => sum + (value - weights[i]) ** 2, 0)
+      const bytes = writePack(result).length
+      expect(bytes).toBeLessThan(before.bytes)
+      expect(noise).toBeGreaterThan(before.noise)
+      before = { bytes, noise }
+    }
+  })
+
+  it('rounds to the nearest codes of 8 bits at λ = 0', async () => {
+    const weights = normal(64 * 32)
+    const { codes } = decoded(await apply(dense([64, 32], weights), { lambda: 0, weighting: 'none' }, contextOf(64)))
+    const largest = weights.reduce((most, value) => Math.max(most, Math.abs(value)), 0)
+    const step = Math.fround(largest / 127)
+    expect([...codes]).toEqual(Array.from(weights, (value) => Math.round(value / step) || 0))
+  })
+
+  it('has one step an output channel where asked to', async () => {
+    const weights = normal(64 * 32).map((value, i) => value * (1 + (i % 32)))
+    const result = await apply(dense([64, 32], weights), { granularity: 'channel' }, contextOf(64))
+    const scale = toFloat32(result.graph.initializers.get('w.scale')!)
+    expect(scale).toHaveLength(32)
+    expect(scale[31]).toBeGreaterThan(8 * scale[0])
+  })
+
+  it('weighs by what it does to the answers', async () => {
+    const result = await apply(dense([64, 32], normal(64 * 32)), { weighting: 'hessian' }, contextOf(64))
+    expect(verify(result)).toEqual([])
+    expect(result.graph.initializers.has('w.codes')).toBe(true)
+  })
+
+  it('codes half-precision weights and their bias in half precision', async () => {
+    const model = dense([64, 32], normal(64 * 32), 'float16')
+    const result = await apply(model, {}, contextOf(64))
+    expect(verify(result)).toEqual([])
+    for (const name of ['w.scale', 'b.scale']) expect(result.graph.initializers.get(name)?.dtype).toBe('float16')
+    const plain = await apply(model, { biases: false }, contextOf(64))
+    expect(plain.graph.initializers.has('b')).toBe(true)
+  })
+
+  it.each([
+    ['all zero', new Float32Array(64 * 8)],
+    ['all the same', new Float32Array(64 * 8).fill(0.25)],
+  ])('survives weights that are %s', async (_, weights) => {
+    const result = await apply(dense([64, 8], weights), {}, contextOf(64))
+    expect(verify(result)).toEqual([])
+    const { values } = decoded(result)
+    for (const value of values) expect(Math.abs(value - weights[0])).toBeLessThanOrEqual(0.3 * Math.abs(weights[0]))
+  })
+
+  it('leaves alone what codes would not make smaller, and says so', async () => {
+    const skipped: string[] = []
+    const model = dense([1, 1], Float32Array.of(0.5))
+    const result = await apply(model, { lambda: 1e-6 }, contextOf(1, skipped))
+    expect(verify(result)).toEqual([])
+    expect(skipped.join()).toMatch(/^fc: codes are no smaller/)
+    expect(result).toBe(model)
+    const coded = await apply(dense([64, 32], normal(64 * 32)), {}, contextOf(64))
+    skipped.length = 0
+    expect(await apply(coded, {}, contextOf(64, skipped))).toBe(coded)
+    expect(skipped).toEqual(['fc: its weights are not plain floats: they were shared or quantized before'])
+  })
+
+  it('makes up for errors: fewer bytes for as much movement of the outputs on the data', async () => {
+    const context = contextOf(64)
+    const model = dense([64, 32], normal(64 * 32))
+    const { inputs } = await context.data!.train.batch(Array.from({ length: 64 }, (_, i) => i))
+    const outputs = async (one: Model) => {
+      const session = await onnxruntime.createSession(one)
+      try {
+        return toFloat32(Object.values(await session.run({ x: inputs }))[0])
+      } finally {
+        await session.close()
+      }
+    }
+    const wanted = await outputs(model)
+    const measured = async (options: object) => {
+      const result = await apply(model, options, context)
+      const moved = (await outputs(result)).reduce((sum, value, i) => sum + (value - wanted[i]) ** 2, 0)
+      return { moved, bytes: writePack(result).length }
+    }
+    const fed = await measured({ lambda: 0.1 })
+    const plain = await measured({ lambda: 0.2, compensate: false })
+    expect(fed.bytes).toBeLessThan(plain.bytes)
+    expect(fed.moved).toBeLessThan(plain.moved)
+  })
+})
