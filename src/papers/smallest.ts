@@ -6,7 +6,20 @@ import { runRecipe } from '../pipelines/run.ts'
 import { evaluate } from '../training/evaluate.ts'
 import type { TrainingSettings } from '../training/settings.ts'
 import { trainOnMnist } from './ladder.ts'
-import { definePaperRow, stagesIn, type PaperRow } from './row.ts'
+import { definePaperRow, stagesIn, type Figure, type PaperRow } from './row.ts'
+
+/** A size that the recipe comes by, and what is known of networks of that size. */
+export interface Point {
+  /** Behind the names of its figures, where there are several points. */
+  readonly suffix?: string
+  /** The step after which it is measured, from 0. */
+  readonly step: number
+  /** The best that is published, which the difference names. */
+  readonly published: { readonly ratio: number; readonly error: number }
+  /** What we hold ourselves to. */
+  readonly atLeast: number
+  readonly errorAtMost: number
+}
 
 export interface Smallest {
   readonly name: string
@@ -20,11 +33,7 @@ export interface Smallest {
   readonly recipe: string
   /** Names of the methods in it. */
   readonly method: string
-  /** The best that is published, which the difference names. */
-  readonly published: { readonly ratio: number; readonly error: number }
-  /** What we hold ourselves to. */
-  readonly atLeast: number
-  readonly errorAtMost: number
+  readonly points: readonly Point[]
   /** Whose figures the published ones are, and why ours differ, in full sentences. */
   readonly difference: string
   readonly minutes: number
@@ -40,28 +49,14 @@ export function defineSmallestRow(row: Smallest): PaperRow {
     method: row.method,
     paper: entropyPenalisedReparameterization,
     needs: ['mnist'],
-    figures: [
-      { name: 'error before', unit: '%' },
-      { name: 'error after', unit: '%', published: row.published.error, atMost: row.errorAtMost, headline: true },
-      {
-        name: 'bytes of the pack',
-        unit: 'x',
-        published: row.published.ratio,
-        atLeast: row.atLeast,
-        digits: 0,
-        headline: true,
-      },
-      { name: 'weights kept', unit: 'x', digits: 0 },
-      { name: 'storage with indices, by arithmetic', unit: 'x', digits: 0 },
-      { name: 'pack', unit: 'bytes', digits: 0 },
-    ],
+    figures: [{ name: 'error before', unit: '%' }, ...row.points.flatMap(figuresOf)],
     seeds: [1, 2, 3],
     minutes: row.minutes,
     difference: row.difference,
     async run(environment) {
       const { seed, engine, store, progress, signal } = environment
       const { data, dense } = await trainOnMnist(row.build({ seed }), row.dense, environment)
-      const { model, pack, report } = await runRecipe(dense, parseRecipe(row.recipe, { file: row.name }), {
+      const { report } = await runRecipe(dense, parseRecipe(row.recipe, { file: row.name }), {
         engine,
         data,
         seed,
@@ -70,15 +65,35 @@ export function defineSmallestRow(row: Smallest): PaperRow {
         latency: false,
         store: stagesIn(store),
       })
-      const error = async (measured: Model) => 100 * (await evaluate(measured, data.test, engine, { signal })).error
-      return {
-        'error before': await error(dense),
-        'error after': await error(model),
-        'bytes of the pack': row.bytes / pack.length,
-        'weights kept': report.size.ratios.weights,
-        'storage with indices, by arithmetic': report.size.ratios.storage,
-        pack: pack.length,
-      }
+      const values = row.points.map(({ step, suffix = '' }) => {
+        const { size, accuracy } = report.stages[step]
+        return {
+          [`error after${suffix}`]: 100 * (1 - accuracy!.accuracy),
+          [`bytes of the pack${suffix}`]: row.bytes / size.packBytes,
+          [`weights kept${suffix}`]: size.ratios.weights,
+          [`storage with indices, by arithmetic${suffix}`]: size.ratios.storage,
+          [`pack${suffix}`]: size.packBytes,
+        }
+      })
+      const { error } = await evaluate(dense, data.test, engine, { signal })
+      return Object.assign({ 'error before': 100 * error }, ...values) as Record<string, number>
     },
   })
+}
+
+function figuresOf({ suffix = '', published, atLeast, errorAtMost }: Point): Figure[] {
+  return [
+    { name: `error after${suffix}`, unit: '%', published: published.error, atMost: errorAtMost, headline: true },
+    {
+      name: `bytes of the pack${suffix}`,
+      unit: 'x',
+      published: published.ratio,
+      atLeast,
+      digits: 0,
+      headline: true,
+    },
+    { name: `weights kept${suffix}`, unit: 'x', digits: 0 },
+    { name: `storage with indices, by arithmetic${suffix}`, unit: 'x', digits: 0 },
+    { name: `pack${suffix}`, unit: 'bytes', digits: 0 },
+  ]
 }

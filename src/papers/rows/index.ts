@@ -4,6 +4,7 @@ import { kMeansInitializations } from './k-means-initializations.ts'
 import { lenet300100DeepCompression } from './lenet-300-100-deep-compression.ts'
 import { lenet300100Smallest } from './lenet-300-100-smallest.ts'
 import { lenet5DeepCompression } from './lenet-5-deep-compression.ts'
+import { lenet5Smallest } from './lenet-5-smallest.ts'
 import { resnet20EntropyPenalised } from './resnet20-entropy-penalised.ts'
 import { resnet20Pruned } from './resnet20-pruned.ts'
 import { squeezenetWeightsOnly } from './squeezenet-weights-only.ts'
@@ -13,6 +14,7 @@ const records: readonly PaperRow[] = [
   lenet300100DeepCompression,
   lenet300100Smallest,
   lenet5DeepCompression,
+  lenet5Smallest,
   resnet20EntropyPenalised,
   resnet20Pruned,
   squeezenetWeightsOnly,

@@ -22,9 +22,7 @@ export const lenet300100Smallest = defineSmallestRow({
   dense: { learningRate: 0.1, weightDecay: 0.0003, schedule: 'cosine', epochs: 15 },
   recipe,
   method: 'entropy-penalised',
-  published: { ratio: 124, error: 1.9 },
-  atLeast: 124,
-  errorAtMost: 1.9,
+  points: [{ step: 0, published: { ratio: 124, error: 1.9 }, atLeast: 124, errorAtMost: 1.9 }],
   difference:
     'The published figures are those of the paper, 8.56 KB; SCADA-Tucker has 233x "without loss". The settings were chosen by the validation error of seed 1, lambda among five values.',
   minutes: 5,
