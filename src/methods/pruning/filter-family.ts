@@ -89,7 +89,7 @@ export function defineFilterPruner<const Name extends string, Shape extends z.Zo
         message: 'greedy goes from layer to layer, and scope: global looks at all at once',
         path: ['strategy'],
       })
-      .refine(...retrainedBetween) as unknown as z.ZodType<FilterOptions>,
+      .refine(...retrainedBetween),
     strength: (options, strength) => ({ ...options, strength: options.strength * strength }),
     apply: (model, options, context) => prune(model, pruner as unknown as AnyPruner, options, context),
   })

@@ -109,6 +109,31 @@ describe('runRecipe', () => {
     expect(trained).toBeGreaterThan(0)
   })
 
+  it('reports what is left of a cut model, and that it computes what the masked one does, after a kill too', async () => {
+    const recipe = parseRecipe('steps: [{ method: filter-l1, keep: 2, layers: { conv2: { ratio: 0.25 } } }]')
+    const files = new Map<string, Uint8Array>()
+    const store: StageStore = {
+      load: async (name) => files.get(name),
+      save: async (name, bytes) => void files.set(name, bytes),
+      remove: async (name) => void files.delete(name),
+    }
+    const { report, model } = await runRecipe(cnn.model, recipe, { ...fast, store })
+    const [check] = report.proof
+    expect(check).toMatchObject({ check: 'filter-l1: masked = cut', passed: true })
+    expect(check.leftOut).toBeUndefined()
+    expect(report.proof.filter(({ passed }) => !passed)).toEqual([])
+    expect(report.size).toMatchObject({ weights: 36 + 288 + 32, weightsKept: 18 + 108 + 24 })
+    expect(report.layers.map(({ name, density }) => [name, density])).toEqual([
+      ['conv1', 1],
+      ['conv2', 1],
+      ['fc', 1],
+    ])
+    expect(report.files.onnx).toBe(writeModel(model).length)
+    expect(report.skipped.map(({ layer }) => layer)).toEqual(['fc'])
+    const resumed = await runRecipe(cnn.model, recipe, { ...fast, store })
+    expect(resumed.report.proof).toEqual(report.proof)
+  })
+
   it('goes on inside a step with several trainings, to the same bits', async () => {
     const recipe = parseRecipe(`
 steps:
