@@ -1,5 +1,6 @@
 /** Groups of channels: those that run through the same axes, and the layers that make and read them. */
 import { firstSlot, mapChannels, type ChannelMap, type NodeTie } from './channels.ts'
+import type { SlotAxis } from './channel-slots.ts'
 import type { Model } from './model.ts'
 import { layers, type Layer } from './rewrite.ts'
 import { cutForm } from './cut-form.ts'
@@ -123,9 +124,19 @@ function groupOf(map: ChannelMap, roots: readonly number[], members: Members): M
       layer,
       places: roots.map((root) => members.get(root)![role].get(layer) ?? []),
     }))
-  const reason = map.slots.reason(first)
+  const reason = map.slots.reason(first) ?? (roots.length === 1 ? wholeAxis(map, first) : undefined)
   const group = { id: '', size: roots.length, producers: list('producers'), consumers: list('consumers'), roots }
   return reason === undefined ? group : { ...group, reason }
+}
+
+/** Why the only channel of a group cannot be cut: an axis has no other. */
+function wholeAxis({ slots }: ChannelMap, root: number): string | undefined {
+  const isWhole = ({ first, size }: SlotAxis) => {
+    for (let slot = first; slot < first + size; slot++) if (slots.find(slot) !== root) return false
+    return size > 0
+  }
+  const axis = slots.axes.find((each) => slots.find(each.first) === root && isWhole(each))
+  return axis && `it is all that axis ${axis.axis} of '${axis.value}' has, tied together`
 }
 
 /** Gives each group the name of its first layer. */

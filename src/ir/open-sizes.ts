@@ -1,4 +1,5 @@
 /** Sizes that a graph computes although it could write them down. */
+import { integersOf } from '../tensor/elements.ts'
 import { int64 } from '../tensor/tensor.ts'
 import { createDraft } from './draft.ts'
 import { inferShapes } from './infer.ts'
@@ -10,11 +11,15 @@ import type { Dim, Model, Node } from './model.ts'
  */
 export function writeSizes(model: Model): Model {
   const types = inferShapes(model)
+  const { initializers } = model.graph
   const draft = createDraft(model)
   let changed = false
   for (const [position, node] of model.graph.nodes.entries()) {
-    if (node.op !== 'Reshape' || node.domain !== '' || types.constant(node.inputs[1])) continue
-    const target = targetOf(node, types.get(node.inputs[0])?.shape, types.get(node.outputs[0])?.shape)
+    if (node.op !== 'Reshape' || node.domain !== '' || initializers.has(node.inputs[1])) continue
+    const known = types.constant(node.inputs[1])
+    const target = known
+      ? integersOf(known)
+      : targetOf(node, types.get(node.inputs[0])?.shape, types.get(node.outputs[0])?.shape)
     if (!target) continue
     const name = draft.constant(`${node.outputs[0]}.shape`, int64(target))
     draft.nodes[position] = { ...node, inputs: [node.inputs[0], name] }

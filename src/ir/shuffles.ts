@@ -21,7 +21,7 @@ export function shufflesAsGathers(model: Model): Unshuffled {
   const originals = new Map<string, readonly Node[]>()
   const draft = createDraft(model)
   for (const [position, node] of model.graph.nodes.entries()) {
-    const found = shuffleEndingAt(node, index, types)
+    const found = shuffleEndingAt(node, model, index, types)
     if (!found) continue
     const { nodes, axis, parts } = found
     const [first, second] = parts
@@ -36,16 +36,18 @@ export function shufflesAsGathers(model: Model): Unshuffled {
     originals.set(indices, nodes)
   }
   if (originals.size === 0) return { model, restore: (same) => same }
-  return { model: draft.finish({ keepUnused: false }), restore: (changed) => restored(changed, originals) }
+  return { model: draft.finish(), restore: (changed) => restored(changed, originals, model) }
 }
 
-function restored(model: Model, originals: ReadonlyMap<string, readonly Node[]>): Model {
+function restored(model: Model, originals: ReadonlyMap<string, readonly Node[]>, before: Model): Model {
   const draft = createDraft(model)
   for (const [position, node] of model.graph.nodes.entries()) {
     const nodes = node.op === 'Gather' ? originals.get(node.inputs[1]) : undefined
     if (!nodes) continue
     const [first, second, last] = nodes
     draft.nodes.push({ ...first, inputs: [node.inputs[0], first.inputs[1]] }, second)
+    for (const [, target] of [first.inputs, last.inputs])
+      draft.initializers.set(target, before.graph.initializers.get(target)!)
     draft.nodes[position] = last
   }
   return draft.finish()
@@ -58,19 +60,21 @@ interface Shuffle {
   readonly parts: readonly [number, number]
 }
 
-function shuffleEndingAt(last: Node, index: GraphIndex, types: TypeTable): Shuffle | undefined {
+function shuffleEndingAt(last: Node, { graph }: Model, index: GraphIndex, types: TypeTable): Shuffle | undefined {
+  const fixed = (node: Node) => graph.initializers.has(node.inputs[1])
   const only = (value: string, op: string) => {
     const node = index.producer(value)
     const single = node && index.consumers(value).length === 1 && !index.isOutput(value)
     return single && node.op === op && node.domain === '' ? node : undefined
   }
-  if (last.op !== 'Reshape' || last.domain !== '') return undefined
+  if (last.op !== 'Reshape' || last.domain !== '' || !fixed(last)) return undefined
   const swap = only(last.inputs[0], 'Transpose')
   const first = swap && only(swap.inputs[0], 'Reshape')
   const from = first && types.get(first.inputs[0])?.shape
   const split = first && types.get(first.outputs[0])?.shape
   const to = types.get(last.outputs[0])?.shape
-  if (!from || !split || !to || split.length !== from.length + 1 || String(to) !== String(from)) return undefined
+  if (!from || !split || !to || !fixed(first) || split.length !== from.length + 1 || String(to) !== String(from))
+    return undefined
   const axis = from.findIndex((size, i) => size !== split[i])
   if (axis < 0 || String(from.slice(axis + 1)) !== String(split.slice(axis + 2))) return undefined
   const [a, b] = [split[axis], split[axis + 1]]

@@ -33,6 +33,15 @@ export function thinned(model: Model, share: number, seed: number): Model {
   return form.restore(cutRoots(map, roots))
 }
 
+/** The model that gives what its last Softmax reads: probabilities near 0 and 1 hide what goes into them. */
+export function beforeSoftmax(model: Model): Model {
+  const outputs = model.graph.outputs.map((info) => {
+    const last = model.graph.nodes.find((node) => node.outputs[0] === info.name)
+    return last?.op === 'Softmax' ? { name: last.inputs[0] } : info
+  })
+  return createDraft({ ...model, graph: { ...model.graph, outputs } }).finish()
+}
+
 /**
  * A `light` model of the ONNX backend tests with weights: these models make each of their tensors by a ConstantOfShape,
  * one value everywhere. Matrices and kernels become normally distributed with the variance 2 / fan-in, vectors lie between
