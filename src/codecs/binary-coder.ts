@@ -22,6 +22,11 @@ export class WritingCoder implements BinaryCoder {
     return bit
   }
 
+  /** Bytes that are settled so far. */
+  get length(): number {
+    return this.encoder.length
+  }
+
   finish(): Uint8Array {
     return this.encoder.finish()
   }
@@ -46,6 +51,11 @@ export class ReadingCoder implements BinaryCoder {
 
   code(one: number, _bit: number): number {
     return this.decoder.bit(65536 - one)
+  }
+
+  /** Bytes that are settled by what was read: the decoder looks four ahead. */
+  get position(): number {
+    return Math.max(0, this.decoder.position - 4)
   }
 
   end(): void {

@@ -3,6 +3,15 @@ import type { Paper } from '../paper.ts'
 /** The arrays that hold symbols: the narrowest that the alphabet allows, see `symbolArray`. */
 export type Symbols = Uint8Array | Uint16Array | Uint32Array
 
+/**
+ * What symbols stand for, as a hint to models: numbers around 0. 'signed': 0, -1, 1, -2 and so on. 'offset': the symbol
+ * less `zero`. 'ranked': symbol 0 is 0, the next `below` are below it, ascending, and the others above, ascending.
+ */
+export type SymbolOrder =
+  | { readonly kind: 'signed' }
+  | { readonly kind: 'offset'; readonly zero: number }
+  | { readonly kind: 'ranked'; readonly below: number }
+
 /** A sequence of symbols 0..alphabet-1, with the side information that a model of the data may use. */
 export interface SymbolStream {
   readonly symbols: Symbols
@@ -10,6 +19,8 @@ export interface SymbolStream {
   readonly alphabet: number
   /** The shape of the tensor that the symbols fill, row-major; context models look at neighbours in it. */
   readonly shape?: readonly number[]
+  /** How symbols are numbers; where absent, they are themselves. */
+  readonly order?: SymbolOrder
 }
 
 /**

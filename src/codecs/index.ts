@@ -8,6 +8,7 @@ import { expGolomb } from './exp-golomb.ts'
 import { huffman } from './huffman.ts'
 import { magnitudes } from './magnitudes.ts'
 import { mixing } from './mixing.ts'
+import { predictive } from './predictive.ts'
 import { rans } from './rans.ts'
 import { relativeHuffman } from './relative-huffman.ts'
 import { relative } from './relative.ts'
@@ -22,6 +23,7 @@ const records: readonly Codec[] = [
   huffman,
   magnitudes,
   mixing,
+  predictive,
   rans,
   relativeHuffman,
   relative,

@@ -3,8 +3,8 @@
  * on every machine, which `Math.exp` and `Math.log` do not promise. Encoder and decoder must agree to the last bit.
  */
 
-/** Probabilities are 16-bit numbers; the tables see their upper twelve bits. */
-export const STRETCH_SHIFT = 4
+/** Steps of a probability from 0 to 1 in the table of logits. */
+export const STRETCH_SIZE = 16384
 
 /** Logits are kept within plus and minus this. */
 export const LOGIT_LIMIT = 12
@@ -46,9 +46,9 @@ function logarithm(x: number): number {
   return 2 * sum + exponent * Math.LN2
 }
 
-/** ln(p / (1 - p)) of a probability's upper twelve bits, at the middle of each step. */
-export const stretchTable: Float64Array = Float64Array.from({ length: 4096 }, (_, i) =>
-  logarithm((i + 0.5) / (4095.5 - i)),
+/** ln(p / (1 - p)) at the middle of each of the `STRETCH_SIZE` steps of a probability. */
+export const stretchTable: Float64Array = Float64Array.from({ length: STRETCH_SIZE }, (_, i) =>
+  logarithm((i + 0.5) / (STRETCH_SIZE - 0.5 - i)),
 )
 
 /** 1 / (1 + e^-x) in 65,536ths at the middle of each step of x, within 24..65,512 so that no decision costs too much. */

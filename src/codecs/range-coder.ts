@@ -35,6 +35,11 @@ export class RangeEncoder {
     for (let i = count - 1; i >= 0; i--) this.bit(32768, (value >>> i) & 1)
   }
 
+  /** Bytes that have left the interval, those held back for carries included. */
+  get length(): number {
+    return this.out.length + this.pending + (this.cache >= 0 ? 1 : 0)
+  }
+
   private shift(): void {
     if (this.low < 0xff000000 || this.low >= FULL) {
       const carry = this.low >= FULL ? 1 : 0
@@ -69,7 +74,7 @@ export class RangeEncoder {
 export class RangeDecoder {
   /** The range and the code: in an array, because fields hold numbers of 32 bits as doubles. */
   private readonly state = Uint32Array.of(0xffffffff, 0)
-  private position = 0
+  private taken = 0
   private readonly bytes: Uint8Array
 
   constructor(bytes: Uint8Array) {
@@ -77,8 +82,13 @@ export class RangeDecoder {
     for (let i = 0; i < 4; i++) this.state[1] = (this.state[1] << 8) | this.next()
   }
 
+  /** Bytes taken so far, four of them ahead; those beyond the end count too. */
+  get position(): number {
+    return this.taken
+  }
+
   private next(): number {
-    const position = this.position++
+    const position = this.taken++
     if (position < this.bytes.length) return this.bytes[position]
     if (position >= this.bytes.length + 4)
       throw new DataError('codec-end', 'a range-coded stream ends early', { hint: 'Fetch the file again.' })
@@ -114,7 +124,7 @@ export class RangeDecoder {
 
   /** @throws DataError when not all bytes were used. */
   end(): void {
-    const { position, bytes } = this
+    const { taken: position, bytes } = this
     const needless = position < bytes.length + 4 && bytes.length > 0 && bytes[bytes.length - 1] === 0
     if (position < bytes.length || needless)
       throw new DataError('codec-left', 'a range-coded stream has bytes left over', { hint: 'Fetch the file again.' })

@@ -25,6 +25,13 @@ const codes = createTensor(
   Uint8Array.from({ length: 600 }, (_, i) => ((i * i) % 11 === 3 ? 1 + (i % 5) : 0)),
 )
 
+/** Signed codes of a layer that follows, 6 x 8, by a formula. */
+const otherCodes = createTensor(
+  'int8',
+  [6, 8],
+  Int8Array.from({ length: 48 }, (_, i) => ((i * i) % 7 === 2 ? ((i * 3) % 9) - 4 : 0)),
+)
+
 /** Codes without a favourite zero, by a formula. */
 const denseCodes = createTensor(
   'uint8',
@@ -68,6 +75,11 @@ export function packVectors(): Vector[] {
       'exp-golomb',
     ].map((coding) => vector(`codes (kind 2, ${coding})`, holding({ codes }), coding)),
     vector('dense codes (kind 2, huffman)', holding({ codes: denseCodes }), 'huffman'),
+    vector(
+      'codes of two tensors, together (kind 6, predictive)',
+      holding({ codes, 'other codes': otherCodes }),
+      'predictive',
+    ),
     vector('few values (kind 3)', holding({ few }), 'adaptive'),
     vector('sparse floats (kinds 4 and 1)', holding({ sparse }), 'huffman'),
     vector('sorted floats (kind 5)', holding({ sorted })),

@@ -3,21 +3,34 @@
  * has a codec of its own. Kinds nest: the values of a masked tensor may be a palette, whose codebook may be ascending.
  */
 import type { ByteReader, ByteWriter } from '../../codecs/bytes.ts'
+import { predictive } from '../../codecs/predictive.ts'
 import { DataError } from '../../errors.ts'
 import type { ElementType } from './element.ts'
+
+/** In the place of a codec's id: the stream is part of the joint stream, which one model codes. */
+export const JOINT = 0
 
 /** One coded stream; `bytes` is there when writing, and when reading after the body was split. */
 export interface Stream {
   /** What it holds, for `describePack`: 'codes', 'mask', 'plane 0' … */
   readonly part: string
-  /** The codec's id. */
-  readonly codec: number
+  /** The codec's id, or `JOINT`. The writer's chooser settles it, and the length, when it has seen all streams. */
+  codec: number
   readonly count: number
   readonly alphabet: number
   readonly shape?: readonly number[]
-  /** Bytes of the coded stream. */
-  readonly length: number
+  /** Bytes of the coded stream; 0 for a part of the joint stream. */
+  length: number
   bytes?: Uint8Array
+  /** Of the joint stream: what it is made of, in order. */
+  readonly parts?: readonly StreamPart[]
+}
+
+/** What a reader knows of a part of the joint stream. */
+export interface StreamPart {
+  readonly count: number
+  readonly alphabet: number
+  readonly shape?: readonly number[]
 }
 
 export type Content =
@@ -25,7 +38,7 @@ export type Content =
   | { readonly kind: 'shared'; readonly length: number }
   /** Byte i of every element, the most significant first; floats are first rotated left by a bit. */
   | { readonly kind: 'planes'; readonly planes: readonly Stream[] }
-  /** Integers below 65,536 in size, as they are or, when signed, 0, -1, 1, -2 … */
+  /** Integers below 65,536 in size, as they are or, when signed, 0, -1, 1, -2 … Written as 'numbers' where those pay. */
   | { readonly kind: 'symbols'; readonly codes: Stream }
   /** A codebook of the different elements, and which of them stands where. */
   | { readonly kind: 'palette'; readonly codebook: Content; readonly size: number; readonly codes: Stream }
@@ -34,7 +47,8 @@ export type Content =
   /** Differences of neighbours, for sorted numbers. */
   | { readonly kind: 'ascending'; readonly steps: Stream }
 
-const kinds = ['shared', 'planes', 'symbols', 'palette', 'masked', 'ascending'] as const
+/** The kinds of records; 'numbers' are symbols whose alphabet is that of the element type. */
+const kinds = ['shared', 'planes', 'symbols', 'palette', 'masked', 'ascending', 'numbers'] as const
 
 /** The most elements that a palette may have. */
 export const LARGEST_PALETTE = 65536
@@ -76,11 +90,16 @@ export function sharedLength(content: Content): number {
 
 function writeStream(writer: ByteWriter, stream: Stream): void {
   writer.varint(stream.codec)
-  writer.varint(stream.length)
+  if (stream.codec !== JOINT) writer.varint(stream.length)
 }
 
 /** Writes the record of a content. */
 export function writeContent(writer: ByteWriter, content: Content): void {
+  // What is coded as numbers has its alphabet in the stream.
+  if (content.kind === 'symbols' && (content.codes.codec === JOINT || content.codes.codec === predictive.id)) {
+    writer.varint(kinds.indexOf('numbers'))
+    return writeStream(writer, content.codes)
+  }
   writer.varint(kinds.indexOf(content.kind))
   switch (content.kind) {
     case 'shared':
@@ -114,14 +133,10 @@ export interface ContentHeader {
 /** Reads the record of a content. @throws DataError when it does not fit what it describes. */
 export function readContent(reader: ByteReader, header: ContentHeader, place: string, depth = 0): Content {
   const { element, shape, length } = header
-  const stream = (part: string, count: number, alphabet: number, streamShape?: readonly number[]): Stream => ({
-    part,
-    codec: reader.varint(),
-    count,
-    alphabet,
-    shape: streamShape,
-    length: reader.varint(),
-  })
+  const stream = (part: string, count: number, alphabet: number, streamShape?: readonly number[]): Stream => {
+    const codec = reader.varint()
+    return { part, codec, count, alphabet, shape: streamShape, length: codec === JOINT ? 0 : reader.varint() }
+  }
   const fail = (message: string): never => {
     throw new DataError('pack-record', `the record of ${place} ${message}`, {
       place,
@@ -143,6 +158,11 @@ export function readContent(reader: ByteReader, header: ContentHeader, place: st
     case 'symbols': {
       const alphabet = reader.varint(65535) + 1
       return { kind, codes: stream('codes', symbolCount(element, shape, length), alphabet, shape) }
+    }
+    case 'numbers': {
+      if (element.bits > 16) fail('has numbers, but its elements have more than 16 bits')
+      const codes = stream('codes', symbolCount(element, shape, length), 2 ** element.bits, shape)
+      return { kind: 'symbols', codes }
     }
     case 'palette': {
       const size = reader.varint(LARGEST_PALETTE - 1) + 1

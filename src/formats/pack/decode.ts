@@ -1,8 +1,9 @@
 /** From the streams of a content back to its bytes. */
-import { takesAlphabet, type Codec, type Symbols } from '../../codecs/codec.ts'
+import { symbolArray, takesAlphabet, type Codec, type Symbols } from '../../codecs/codec.ts'
 import { codecs } from '../../codecs/index.ts'
+import { decodeTogether } from '../../codecs/predictive.ts'
 import { DataError } from '../../errors.ts'
-import type { Content, Stream } from './content.ts'
+import { JOINT, type Content, type Stream } from './content.ts'
 import type { ElementType } from './element.ts'
 import { fromSteps, fromSymbols, fromWords, joinPlanes, toWords } from './elements.ts'
 
@@ -19,10 +20,38 @@ export function codecOf(stream: Stream, place: string): Codec {
   return codec
 }
 
-/** Decodes one stream. @throws DataError when its bytes do not hold its symbols. */
+/**
+ * Decodes one stream; of the joint stream, the symbols of all parts, one after another.
+ * @throws DataError when its bytes do not hold its symbols.
+ */
 export function decodeStream(stream: Stream, place: string): Symbols {
+  if (stream.parts) {
+    const symbols = symbolArray(stream.alphabet, stream.count)
+    let position = 0
+    for (const part of decodeTogether(stream.bytes ?? new Uint8Array(0), stream.parts).symbols) {
+      symbols.set(part, position)
+      position += part.length
+    }
+    return symbols
+  }
   const codec = codecOf(stream, place)
   return codec.decode(stream.bytes ?? new Uint8Array(0), stream.count, stream.alphabet, stream.shape)
+}
+
+/**
+ * The symbols of streams, in the order of the file: those of parts of the joint stream are taken from it, one part after
+ * another, and the others asked for.
+ */
+export function symbolSource(
+  joint: Symbols | undefined,
+  own: (stream: Stream) => Symbols,
+): (stream: Stream) => Symbols {
+  let position = 0
+  return (stream) => {
+    if (stream.codec !== JOINT) return own(stream)
+    position += stream.count
+    return joint!.subarray(position - stream.count, position)
+  }
 }
 
 /** What contents are put together from. */
@@ -50,7 +79,11 @@ export function decodeContent(
     case 'shared':
       return target.set(parts.shared(content.length))
     case 'planes':
-      return joinPlanes(content.planes.map(parts.symbols), element, target)
+      return joinPlanes(
+        content.planes.map((plane) => parts.symbols(plane)),
+        element,
+        target,
+      )
     case 'symbols':
       return fromSymbols(parts.symbols(content.codes), element, target)
     case 'ascending':

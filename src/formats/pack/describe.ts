@@ -1,5 +1,6 @@
 import { codecOf } from './decode.ts'
-import { streamsOf, type Content } from './content.ts'
+import { decodeTogether, predictive } from '../../codecs/predictive.ts'
+import { JOINT, streamsOf, type Content, type Stream } from './content.ts'
 import { CHECKED_STREAM, defaultLimit, readLayout } from './layout.ts'
 import type { UnpackOptions } from './unpack.ts'
 
@@ -26,7 +27,7 @@ export interface PackDescription {
   readonly streams: readonly PackStream[]
 }
 
-/** Says what each byte of a pack is for, without decoding the tensors. @throws DataError as `readPack` does. */
+/** Says what each byte of a pack is for. Decodes nothing but the joint stream, to tell its tensors apart. @throws DataError as `readPack` does. */
 export function describePack(bytes: Uint8Array, options: UnpackOptions = {}): PackDescription {
   const layout = readLayout(bytes, options.maxBytes ?? defaultLimit(bytes.length))
   const streams: PackStream[] = [
@@ -40,16 +41,20 @@ export function describePack(bytes: Uint8Array, options: UnpackOptions = {}): Pa
       elements: stream.count,
       bytes: stored(stream.length),
     })
+  const parts = partBytes(layout.joint)
+  let part = 0
   layout.contents.forEach((content, i) => {
     const tensor = layout.blueprint.slots[i].place
-    for (const stream of streamsOf(content))
+    for (const stream of streamsOf(content)) {
+      const isPart = stream.codec === JOINT
       streams.push({
         tensor,
         kind: streamKind(content, stream.part),
-        codec: codecOf(stream, tensor).name,
+        codec: isPart ? predictive.name : codecOf(stream, tensor).name,
         elements: stream.count,
-        bytes: stored(stream.length),
+        bytes: isPart ? parts[part++] : stored(stream.length),
       })
+    }
   })
   streams.push({ kind: 'checksum', elements: 4, bytes: 4 })
   return {
@@ -58,6 +63,14 @@ export function describePack(bytes: Uint8Array, options: UnpackOptions = {}): Pa
     graphBytes: layout.headBytes,
     streams,
   }
+}
+
+/** What each part of the joint stream takes of it: the bytes that are read while it is decoded. */
+function partBytes(joint: Stream | undefined): number[] {
+  if (!joint) return []
+  const { ends } = decodeTogether(joint.bytes!, joint.parts!)
+  ends[ends.length - 1] = stored(joint.length)
+  return ends.map((end, i) => end - (i === 0 ? 0 : ends[i - 1]))
 }
 
 /** Bytes of a stream in the file: its own checksum counts. */

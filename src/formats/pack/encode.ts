@@ -1,7 +1,7 @@
 /** From the bytes of a tensor to the kind that makes the smallest file. */
 import { histogramEntropy } from '../../codecs/accounting.ts'
 import { histogram } from '../../codecs/canonical.ts'
-import { symbolArray } from '../../codecs/codec.ts'
+import { symbolArray, type SymbolOrder, type Symbols } from '../../codecs/codec.ts'
 import type { Chooser } from './choose.ts'
 import { LARGEST_PALETTE, symbolCount, type Content, type ContentHeader } from './content.ts'
 import { distinctWords, orderedKey, splitPlanes, toSteps, toSymbols, toWords, type Words } from './elements.ts'
@@ -22,9 +22,15 @@ export interface Encoded {
 export function encodeContent(bytes: Uint8Array, header: ContentHeader, chooser: Chooser): Encoded {
   const { element, shape, length } = header
   if (element.form !== 'float' || element.bits < 8) {
-    if (length <= SMALL) return shared(bytes)
+    const asNumbers = chooser.predicts && element.form !== 'float' && element.bits <= 16
+    if (length <= SMALL && !asNumbers) return shared(bytes)
     const coded = toSymbols(bytes, element, symbolCount(element, shape, length))
-    if (!coded) return planes(bytes, header, chooser)
+    if (!coded) return length <= SMALL ? shared(bytes) : planes(bytes, header, chooser)
+    if (asNumbers) {
+      const order = orderOf(coded.symbols, coded.alphabet, element)
+      const codes = chooser.encode({ part: 'codes', ...coded, shape, order })
+      return { content: { kind: 'symbols', codes }, shared: [] }
+    }
     const codes = chooser.encode({ part: 'codes', ...coded, shape })
     return { content: { kind: 'symbols', codes }, shared: [] }
   }
@@ -67,6 +73,13 @@ function encodeFloats(bytes: Uint8Array, words: Words, header: ContentHeader, ch
   return maskedBits < planeBits ? masked(words, nonzero, header, chooser) : planes(bytes, header, chooser)
 }
 
+/** Signed numbers are around 0, others around what is most frequent. */
+function orderOf(symbols: Symbols, alphabet: number, element: ContentHeader['element']): SymbolOrder {
+  if (element.form === 'signed') return { kind: 'signed' }
+  const counts = histogram(symbols, alphabet)
+  return { kind: 'offset', zero: counts.indexOf(counts.reduce((most, count) => Math.max(most, count))) }
+}
+
 function shared(bytes: Uint8Array): Encoded {
   return { content: { kind: 'shared', length: bytes.length }, shared: [bytes] }
 }
@@ -86,7 +99,16 @@ function palette(words: Words, distinct: Map<number, number>, header: ContentHea
   const { element, shape } = header
   const values = [...distinct.keys()].sort((a, b) => orderedKey(a, element) - orderedKey(b, element))
   const common = values.reduce((best, value) => (distinct.get(value)! > distinct.get(best)! ? value : best))
+  // What is below 0, for models of numbers; the zero that comes first has as many below it.
+  let order: SymbolOrder = {
+    kind: 'offset',
+    zero: Math.max(
+      0,
+      values.findIndex((value) => orderedKey(value, element) >= orderedKey(0, element)),
+    ),
+  }
   if (distinct.get(common)! * 4 >= words.length) {
+    order = { kind: 'ranked', below: values.indexOf(common) }
     values.splice(values.indexOf(common), 1)
     values.unshift(common)
   }
@@ -97,7 +119,7 @@ function palette(words: Words, distinct: Map<number, number>, header: ContentHea
   const bookBytes = new Uint8Array(book.buffer)
   const inner = { element, shape: [values.length], length: bookBytes.length }
   const codebook = encodeBook(bookBytes, book, inner, chooser)
-  const stream = chooser.encode({ part: 'codes', symbols: codes, alphabet: values.length, shape })
+  const stream = chooser.encode({ part: 'codes', symbols: codes, alphabet: values.length, shape, order })
   return {
     content: { kind: 'palette', codebook: codebook.content, size: values.length, codes: stream },
     shared: codebook.shared,
@@ -117,7 +139,13 @@ function masked(words: Words, nonzero: number, header: ContentHeader, chooser: C
   const { element, shape } = header
   const bits = new Uint8Array(words.length)
   for (let i = 0; i < words.length; i++) bits[i] = words[i] === 0 ? 0 : 1
-  const mask = chooser.encode({ part: 'mask', symbols: bits, alphabet: 2, shape })
+  const mask = chooser.encode({
+    part: 'mask',
+    symbols: bits,
+    alphabet: 2,
+    shape,
+    order: { kind: 'offset', zero: 0 },
+  })
   const rest = withoutZeros(words)
   const inner = { element, shape: [nonzero], length: rest.length }
   const values = rest.length <= SMALL ? shared(rest) : planes(rest, inner, chooser)

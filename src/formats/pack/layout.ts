@@ -3,7 +3,8 @@ import { createByteReader, createByteWriter, type ByteReader } from '../../codec
 import { crc32 } from '../../codecs/crc32.ts'
 import { DataError } from '../../errors.ts'
 import { decodeText, encodeText } from '../../codecs/text.ts'
-import { readContent, sharedLength, streamsOf, writeContent, type Content, type Stream } from './content.ts'
+import { predictive } from '../../codecs/predictive.ts'
+import { JOINT, readContent, sharedLength, streamsOf, writeContent, type Content, type Stream } from './content.ts'
 import { dictionary } from './dictionary.ts'
 import { elementTypes } from './element.ts'
 import { readSkeleton, type Blueprint, type Slot } from './skeleton.ts'
@@ -11,7 +12,7 @@ import { readSkeleton, type Blueprint, type Slot } from './skeleton.ts'
 /** The first four bytes of every pack: 'ESPL'. */
 export const MAGIC: readonly number[] = [0x45, 0x53, 0x50, 0x4c]
 /** The version that this code reads and writes. */
-export const VERSION = 1
+export const VERSION = 2
 /** Streams of at least this many bytes carry a checksum of their own, so that damage can be located. */
 export const CHECKED_STREAM = 4096
 /** How the head is stored. */
@@ -26,6 +27,8 @@ export interface Layout {
   readonly contents: readonly Content[]
   /** One stream for each element type that has shared contents, in the order in which the contents first need them. */
   readonly sharedStreams: readonly SharedStream[]
+  /** The stream of all contents that are coded together. */
+  readonly joint?: Stream
 }
 
 export interface SharedStream {
@@ -52,9 +55,29 @@ export function sharedTypes(slots: readonly Slot[], contents: readonly Content[]
   return lengths
 }
 
-/** All streams in the order of the file. */
-export function allStreams(layout: Layout): Stream[] {
-  return [...layout.sharedStreams.map(({ stream }) => stream), ...layout.contents.flatMap(streamsOf)]
+/** All streams in the order of the file; the parts of the joint one are none of their own. */
+export function allStreams({ sharedStreams, joint, contents }: Layout): Stream[] {
+  const own = contents.flatMap(streamsOf).filter(({ codec }) => codec !== JOINT)
+  return [...sharedStreams.map(({ stream }) => stream), ...(joint ? [joint] : []), ...own]
+}
+
+/** The joint stream of contents that have parts of it. */
+export function jointStream(
+  contents: readonly Content[],
+  length: () => number,
+  bytes?: Uint8Array,
+): Stream | undefined {
+  const parts = contents.flatMap(streamsOf).filter(({ codec }) => codec === JOINT)
+  if (parts.length === 0) return undefined
+  return {
+    part: 'numbers',
+    codec: predictive.id,
+    count: parts.reduce((sum, { count }) => sum + count, 0),
+    alphabet: parts.reduce((largest, { alphabet }) => Math.max(largest, alphabet), 1),
+    length: length(),
+    bytes,
+    parts: parts.map(({ count, alphabet, shape }) => ({ count, alphabet, shape })),
+  }
 }
 
 /** Writes the file. */
@@ -67,6 +90,7 @@ export function writeLayout(layout: Layout): Uint8Array {
     head.varint(stream.codec)
     head.varint(stream.length)
   }
+  if (layout.joint) head.varint(layout.joint.length)
   const plain = head.finish()
   const coded = plain.length <= LARGEST_TEXT ? encodeText(plain, dictionary) : plain
   const isText = coded.length < plain.length
@@ -147,8 +171,9 @@ export function readHead(header: Header, stored: Uint8Array, maxBytes: number): 
     type,
     stream: sharedStream(type, length, head.varint(), head.varint()),
   }))
+  const joint = jointStream(contents, () => head.varint())
   head.end()
-  return { skeleton, contents, sharedStreams, blueprint }
+  return { skeleton, contents, sharedStreams, joint, blueprint }
 }
 
 /**

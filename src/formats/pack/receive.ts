@@ -3,8 +3,8 @@ import { createByteReader, type ByteReader } from '../../codecs/bytes.ts'
 import { asBytes, type Symbols } from '../../codecs/codec.ts'
 import { DataError, UsageError } from '../../errors.ts'
 import { createChunkReader, unlessAborted, type ByteSource, type ChunkReader } from './chunks.ts'
-import { streamsOf, type Stream } from './content.ts'
-import { decodeContent, decodeStream } from './decode.ts'
+import { JOINT, streamsOf, type Stream } from './content.ts'
+import { decodeContent, decodeStream, symbolSource } from './decode.ts'
 import { elementTypes } from './element.ts'
 import {
   allStreams,
@@ -103,13 +103,21 @@ type Decoded = ReadonlyMap<Stream, Symbols>
 
 async function* receiveContents(
   input: ChunkReader,
-  { blueprint, contents, sharedStreams }: Head,
+  { blueprint, contents, sharedStreams, joint }: Head,
   { maxBytes, signal }: ReceiveOptions,
   pool: ThreadPool | undefined,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const units: Unit[] = [
-    ...sharedStreams.map(({ stream }) => ({ place: stream.part, streams: [stream], bytes: stream.count })),
-    ...blueprint.slots.map(({ place, length }, i) => ({ place, streams: streamsOf(contents[i]), bytes: length })),
+    ...[...sharedStreams.map(({ stream }) => stream), ...(joint ? [joint] : [])].map((stream) => ({
+      place: stream.part,
+      streams: [stream],
+      bytes: stream.count,
+    })),
+    ...blueprint.slots.map(({ place, length }, i) => ({
+      place,
+      streams: streamsOf(contents[i]).filter(({ codec }) => codec !== JOINT),
+      bytes: length,
+    })),
   ]
   let allowed = 0
   /** Waits for the bytes of the next unit: before they are there, nothing of its size is allocated. */
@@ -133,11 +141,14 @@ async function* receiveContents(
       const symbols = (await decoded()).get(stream)!
       shared.set(type, createByteReader(asBytes(symbols), stream.part))
     }
+    const together = joint && (await decoded()).get(joint)
+    let own: Decoded
+    const symbols = symbolSource(together, (stream) => own.get(stream)!)
     for (const [i, { type, place, length }] of blueprint.slots.entries()) {
-      const symbols = await decoded()
+      own = await decoded()
       const target = new Uint8Array(length)
       const parts = {
-        symbols: (stream: Stream) => symbols.get(stream)!,
+        symbols,
         shared: (count: number) => shared.get(type)!.bytes(count),
       }
       decodeContent(contents[i], elementTypes.get(type)!, target, parts, place)

@@ -5,7 +5,7 @@
 import { createByteReader, type ByteReader } from '../../codecs/bytes.ts'
 import { asBytes } from '../../codecs/codec.ts'
 import type { ByteSource } from './chunks.ts'
-import { decodeContent, decodeStream } from './decode.ts'
+import { decodeContent, decodeStream, symbolSource } from './decode.ts'
 import { elementTypes } from './element.ts'
 import { defaultLimit, readLayout } from './layout.ts'
 import { receivePack, type ReceiveOptions } from './receive.ts'
@@ -39,14 +39,20 @@ export interface UnpackOptions {
  * @throws DataError when the pack is damaged, cut short or contradicts itself.
  */
 export function unpack(bytes: Uint8Array, options: UnpackOptions = {}): Uint8Array {
-  const { blueprint, contents, sharedStreams } = readLayout(bytes, options.maxBytes ?? defaultLimit(bytes.length))
+  const { blueprint, contents, sharedStreams, joint } = readLayout(
+    bytes,
+    options.maxBytes ?? defaultLimit(bytes.length),
+  )
   const shared = new Map<number, ByteReader>()
   for (const { type, stream } of sharedStreams)
     shared.set(type, createByteReader(asBytes(decodeStream(stream, stream.part)), stream.part))
+  let place = ''
+  const symbols = symbolSource(joint && decodeStream(joint, joint.part), (stream) => decodeStream(stream, place))
   return blueprint.restore((index, target) => {
     const slot = blueprint.slots[index]
+    place = slot.place
     const parts = {
-      symbols: (stream: Parameters<typeof decodeStream>[0]) => decodeStream(stream, slot.place),
+      symbols,
       shared: (length: number) => shared.get(slot.type)!.bytes(length),
     }
     decodeContent(contents[index], elementTypes.get(slot.type)!, target, parts, slot.place)

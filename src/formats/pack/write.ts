@@ -5,7 +5,7 @@ import { createChooser } from './choose.ts'
 import type { Content } from './content.ts'
 import { elementTypes } from './element.ts'
 import { encodeContent } from './encode.ts'
-import { sharedTypes, writeLayout } from './layout.ts'
+import { jointStream, sharedTypes, writeLayout } from './layout.ts'
 import { cutTensors } from './skeleton.ts'
 
 /** Choices of the writer of packs. */
@@ -49,5 +49,7 @@ export function packOnnx(onnx: Uint8Array, options: PackOptions = {}): Uint8Arra
     const part = `shared ${elementTypes.get(type)!.name}`
     return { type, stream: chooser.encode({ part, symbols, alphabet: 256, codecs: ['bits', 'huffman', 'text'] }) }
   })
-  return writeLayout({ skeleton, contents, sharedStreams })
+  const together = chooser.finish()
+  const joint = jointStream(contents, () => together.length, together)
+  return writeLayout({ skeleton, contents, sharedStreams, joint })
 }

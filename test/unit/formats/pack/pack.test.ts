@@ -29,7 +29,7 @@ for (const [name, model] of models)
 
     it('restores the model to the last bit, whatever the coding', () => {
       expect(Buffer.compare(writeModel(readPack(pack)), onnx)).toBe(0)
-      for (const coding of ['bits', 'huffman', 'relative', 'relative-huffman', 'adaptive', 'mixing'])
+      for (const coding of ['bits', 'huffman', 'relative', 'relative-huffman', 'adaptive', 'mixing', 'predictive'])
         expect(Buffer.compare(writeModel(readPack(writePack(model, { coding }))), onnx)).toBe(0)
     })
 
