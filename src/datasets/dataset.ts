@@ -32,7 +32,7 @@ export interface DataSplits {
 }
 
 /** The examples of `dataset` at `indices`, as a data set of its own. */
-function subset(dataset: Dataset, indices: ArrayLike<number>): Dataset {
+export function subset(dataset: Dataset, indices: ArrayLike<number>): Dataset {
   const facts = { ...dataset, size: indices.length }
   return {
     ...facts,

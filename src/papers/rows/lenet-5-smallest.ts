@@ -11,19 +11,19 @@ steps:
     layers: { conv1: { keep: 10 }, conv2: { keep: 24 }, fc1: { keep: 100 } }
     retrain: { epochs: 3, schedule: cosine, weightDecay: 5.0e-4 }
   - method: entropy-penalised
-    lambda: 8.0e-6
+    lambda: 6.0e-6
     step: 1.5
     layers: { 'conv*': { step: 1 } }
     biasBits: 6
     rounds: 3
-    retrain: { epochs: 3 }
-    finish: { epochs: 30, schedule: cosine, shift: 1 }
+    retrain: { epochs: 2 }
+    finish: { epochs: 30, schedule: cosine, augmentation: none }
   - method: entropy-penalised
     lambda: 2.5e-5
     biasBits: 6
     rounds: 2
-    retrain: { epochs: 3, shift: 1 }
-    finish: { epochs: 20, schedule: cosine, shift: 1 }
+    retrain: { epochs: 3, augmentation: none }
+    finish: { epochs: 20, schedule: cosine }
 `
 
 export const lenet5Smallest = defineSmallestRow({

@@ -6,21 +6,23 @@ name: resnet20-entropy-penalised
 training: { optimizer: sgd, momentum: 0.9, nesterov: true, learningRate: 0.02, batchSize: 128, augmentation: crop-flip, loss: kullback-leibler, temperature: 2, teacherWeight: 0.8 }
 steps:
   - method: entropy-penalised
-    lambda: 1.0e-5
+    lambda: 5.0e-6
     step: 1.5
     layers:
       'conv1*': { step: 0.5 }
       ':dense': { step: 0.75 }
     biasBits: 8
     rounds: 2
-    retrain: { epochs: 3 }
-    finish: { epochs: 8, schedule: cosine }
+    retrain: { epochs: 2 }
+    finish: { epochs: 9, schedule: cosine }
+  - method: fold-batch-norm
+    bits: 8
 `
 
 export const resnet20EntropyPenalised = defineResNet20Row({
   name: 'resnet20-entropy-penalised',
   summary: 'Retrains a pretrained ResNet-20 with the bits of its integer weights as a term of the loss.',
-  method: 'entropy-penalised',
+  method: 'entropy-penalised, fold-batch-norm',
   paper: entropyPenalisedReparameterization,
   recipe,
   atLeast: 16,
