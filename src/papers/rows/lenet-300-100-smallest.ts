@@ -10,8 +10,8 @@ steps:
     step: 2
     biasBits: 6
     rounds: 3
-    retrain: { epochs: 5 }
-    finish: { epochs: 45, schedule: cosine, shift: 1 }
+    retrain: { epochs: 4 }
+    finish: { epochs: 36, schedule: cosine, shift: 1 }
 `
 
 export const lenet300100Smallest = defineSmallestRow({
@@ -23,7 +23,7 @@ export const lenet300100Smallest = defineSmallestRow({
     learningRate: 0.1,
     weightDecay: 0.0001,
     schedule: 'cosine',
-    epochs: 40,
+    epochs: 30,
     augmentation: 'crop',
     shift: 2,
   },

@@ -13,14 +13,15 @@ const weights = 1_235_496
 
 const recipe = `
 name: squeezenet-distilled
-training: { optimizer: adam, learningRate: 0.0001, batchSize: 10, augmentation: crop-flip, loss: kullback-leibler, temperature: 2, teacherWeight: 1 }
+training: { optimizer: adam, learningRate: 0.00005, batchSize: 10, augmentation: crop-flip, loss: kullback-leibler, temperature: 2, teacherWeight: 1 }
 steps:
   - method: rate-distortion
+    lambda: 0.05
   - method: entropy-penalised
-    lambda: 1.0e-7
+    lambda: 3.0e-8
     rounds: 1
     cut: false
-    retrain: { epochs: 20, schedule: cosine }
+    retrain: { epochs: 8, schedule: cosine }
 `
 
 export const squeezenetDistilled = definePaperRow({
