@@ -1,13 +1,13 @@
 import { z } from 'zod'
-import { createDraft } from '../../ir/draft.ts'
 import type { Model } from '../../ir/model.ts'
 import type { Layer } from '../../ir/rewrite.ts'
 import type { Paper } from '../../paper.ts'
-import { dtypes, type DType } from '../../tensor/dtype.ts'
+import { dtypes } from '../../tensor/dtype.ts'
 import { fromFloat32, toFloat32 } from '../../tensor/half.ts'
 import { createRandom, type Random } from '../../tensor/random.ts'
-import { createTensor, elementCount, type Tensor } from '../../tensor/tensor.ts'
+import { elementCount, type Tensor } from '../../tensor/tensor.ts'
 import { trainableParameters } from '../../training/parameters.ts'
+import { withCodebooks, type CodebookLayer } from '../codebooks.ts'
 import { chooseLayers, layerChoiceOptions, layerOverrides, optionsOfLayer } from '../layer-choice.ts'
 import { defineMethod, type Context, type Method, type Need } from '../method.ts'
 import { adoptTrained, retrain, retrainOption, retrains } from '../retraining.ts'
@@ -93,20 +93,6 @@ export function defineWeightSharer<const Name extends string, Shape extends z.Zo
   })
 }
 
-interface SharedLayer {
-  readonly layer: Layer
-  readonly dtype: DType
-  readonly shape: readonly number[]
-  /** One code a weight: [...shape]. */
-  readonly codes: Uint16Array
-  /** [k], or [channels, k] row-major. */
-  readonly codebook: Float32Array
-  /** Entries of the codebook of a channel. */
-  readonly entries: number
-  readonly channels: number
-  readonly zeroFirst: boolean
-}
-
 async function share(
   model: Model,
   sharer: WeightSharer<string, z.ZodRawShape>,
@@ -114,7 +100,7 @@ async function share(
   context: Context,
 ): Promise<Model> {
   const random = createRandom(context.seed).fork(sharer.name)
-  const shared: SharedLayer[] = []
+  const shared: CodebookLayer[] = []
   const chosen = chooseLayers(model, options, context)
   for (const [position, layer] of chosen.entries()) {
     context.signal?.throwIfAborted()
@@ -128,7 +114,6 @@ async function share(
     else shared.push(result)
   }
   context.progress?.({ task: sharer.name, done: chosen.length, total: chosen.length })
-  if (shared.length === 0) return model
   const final = withCodebooks(model, shared, false)
   if (!retrains(options.retrain, context)) return final.model
   const prepared = withCodebooks(model, shared, true)
@@ -151,7 +136,7 @@ function shareLayer(
   sharer: WeightSharer<string, z.ZodRawShape>,
   options: SharingOptions,
   random: Random,
-): SharedLayer | string {
+): CodebookLayer | string {
   const tensor = model.graph.initializers.get(layer.weight)!
   const weights = finiteWeights(layer.weight, tensor)
   if (weights.length === 0) return 'it has no weights'
@@ -176,7 +161,7 @@ function withFewestBits(
   weights: Float32Array,
   { bits, maxError, granularity }: SharingOptions,
   share: Share,
-): SharedLayer {
+): CodebookLayer {
   const axis = granularity === 'channel' ? layer.outAxis : undefined
   const size = Math.sqrt(weights.reduce((sum, value) => sum + value * value, 0))
   let tried = bits
@@ -199,7 +184,7 @@ function shareTensor(
   bits: number,
   axis: number | undefined,
   share: Share,
-): SharedLayer {
+): CodebookLayer {
   const zeroes = weights.reduce((count, value) => count + (value === 0 ? 1 : 0), 0)
   const zeroFirst = zeroes * 2 ** bits >= weights.length && zeroes > 0
   const channels = axis === undefined ? 1 : shape[axis]
@@ -224,7 +209,7 @@ function shareTensor(
 }
 
 /** The distance of the shared weights from what they were: the root of the sum of squares. */
-function changeOf({ codes, codebook, entries, channels, shape, layer }: SharedLayer, weights: Float32Array): number {
+function changeOf({ codes, codebook, entries, channels, shape, layer }: CodebookLayer, weights: Float32Array): number {
   const inner = channels > 1 ? elementCount(shape.slice(layer.outAxis! + 1)) : weights.length
   let sum = 0
   for (let i = 0; i < codes.length; i++) {
@@ -250,58 +235,7 @@ function codesOf(
   return { book, chosen: nearest.map((c, i) => (isZero(i) ? 0 : codeOf[c])) }
 }
 
-/**
- * The graph with codebooks in the place of the weights, and the names of the initializers that hold them, by weight.
- * In the form for training an entry that must stay zero is kept apart: codebook = Concat(0, the others).
- */
-function withCodebooks(model: Model, shared: readonly SharedLayer[], forTraining: boolean) {
-  const draft = createDraft(model)
-  const codebooks = new Map<string, string>()
-  for (const item of shared) {
-    const { layer, dtype, shape, codes, codebook, entries, channels } = item
-    const name = layer.weight
-    const width = entries <= 256 ? 'uint8' : 'uint16'
-    const data = width === 'uint8' ? Uint8Array.from(codes) : codes
-    const indices = draft.constant(`${name}.indices`, createTensor(width, shape, data) as Tensor)
-    let position = draft.add('Cast', [indices], { to: 6 })
-    if (channels > 1) {
-      const offsetShape = shape.map((size, axis) => (axis === layer.outAxis ? size : 1))
-      const offsets = createTensor(
-        'int32',
-        offsetShape,
-        Int32Array.from({ length: channels }, (_, c) => c * entries),
-      )
-      position = draft.add('Add', [position, draft.constant(`${name}.offsets`, offsets)])
-    }
-    let book: string
-    if (forTraining && item.zeroFirst && entries > 1) {
-      const { zero, rest } = apart(item)
-      const kept = draft.constant(`${name}.codebook`, fromFloat32(dtype, [channels, entries - 1], rest))
-      codebooks.set(name, kept)
-      const whole = draft.add(
-        'Concat',
-        [draft.constant(`${name}.zero`, fromFloat32(dtype, [channels, 1], zero)), kept],
-        { axis: 1 },
-      )
-      const flat = createTensor('int64', [1], BigInt64Array.of(-1n))
-      book = draft.add('Reshape', [whole, draft.constant(`${name}.flat`, flat)])
-    } else {
-      book = draft.constant(`${name}.codebook`, fromFloat32(dtype, [codebook.length], codebook))
-      codebooks.set(name, book)
-    }
-    const gathered = draft.add('Gather', [book, position], { axis: 0 }, { name: `${name}.shared` })
-    draft.redirect(name, gathered)
-  }
-  return { model: draft.finish(), codebooks }
-}
-
-function apart({ codebook, entries, channels }: SharedLayer): { zero: Float32Array; rest: Float32Array } {
-  const rest = new Float32Array(channels * (entries - 1))
-  for (let c = 0; c < channels; c++) rest.set(codebook.subarray(c * entries + 1, (c + 1) * entries), c * (entries - 1))
-  return { zero: new Float32Array(channels), rest }
-}
-
-function withTrainedCodebook(item: SharedLayer, trained: Tensor): SharedLayer {
+function withTrainedCodebook(item: CodebookLayer, trained: Tensor): CodebookLayer {
   const values = toFloat32(trained)
   if (values.length === item.codebook.length) return { ...item, codebook: values }
   const codebook = new Float32Array(item.codebook.length)
