@@ -1,6 +1,8 @@
 import { z } from 'zod'
 import { cutDeadChannels } from '../../ir/cut-dead.ts'
+import { layers } from '../../ir/rewrite.ts'
 import { defineMethod } from '../method.ts'
+import { finiteWeights, isPlainFloat } from '../weights.ts'
 
 /**
  * Section 3.5 of Han et al. 2015: neurons with zero input connections or zero output connections may be removed, with all
@@ -24,6 +26,8 @@ export const deadChannels = defineMethod({
   needs: [],
   options: z.strictObject({}),
   async apply(model, _, context) {
+    for (const layer of layers(model))
+      if (isPlainFloat(model, layer)) finiteWeights(layer.weight, model.graph.initializers.get(layer.weight)!)
     const { model: cut, left } = cutDeadChannels(model)
     for (const { layer, channels, reason } of left)
       context.skip(layer, `${channels.length} of its channels do nothing, but stay: ${reason}`)
