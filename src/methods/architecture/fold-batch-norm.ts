@@ -17,7 +17,7 @@ const options = z.strictObject({
     .int()
     .min(4)
     .max(16)
-    .default(8)
+    .default(12)
     .describe('where weights are integer codes: significant bits of a scale, and bits of a bias'),
   ...layerChoiceOptions,
 })

@@ -16,7 +16,7 @@ steps:
     retrain: { epochs: 2 }
     finish: { epochs: 9, schedule: cosine }
   - method: fold-batch-norm
-    bits: 8
+    bits: 12
 `
 
 export const resnet20EntropyPenalised = defineResNet20Row({
@@ -27,5 +27,6 @@ export const resnet20EntropyPenalised = defineResNet20Row({
   recipe,
   atLeast: 16,
   atMost: 0.5,
-  minutes: 50,
+  minutes: 45,
+  remark: 'Folding with 12 bits gives the answers of the trained network; with 8 bits 27.2x, and 0.5 points lost.',
 })
