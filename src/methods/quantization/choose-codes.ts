@@ -1,14 +1,15 @@
 import type { RateModel } from '../../codecs/rate.ts'
 import type { WeightRows } from '../weight-rows.ts'
 import type { ErrorMetric } from './error-metric.ts'
+import { uniformGrid, type Grid } from './grid.ts'
 
 /** The codes of one layer, chosen for distortion + λ · bits. */
 export interface CodeChoice {
   readonly weights: Float32Array
   readonly rows: WeightRows
   readonly metric: ErrorMetric
-  /** What a code of 1 stands for in each row. */
-  step(row: number): number
+  /** What codes stand for in each row. */
+  grid(row: number): Grid
   /** What an error in the output of row r counts. */
   readonly gain: Float64Array
   readonly lambda: number
@@ -16,6 +17,8 @@ export interface CodeChoice {
   /** The codes from before, which contexts see; overwritten in the order of the rows. */
   readonly codes: Int16Array
   readonly bias?: BiasChoice
+  /** Told of each weight that was chosen: what it should have been and what its squared error counts. */
+  onChoice?(code: number, target: number, weight: number, context: number): void
 }
 
 /** The bias of each row, chosen after its weights on a grid of its own. */
@@ -33,8 +36,6 @@ export interface ChosenCodes {
   readonly bits: number
 }
 
-const LARGEST_CODE = 32767
-
 /** So far on the other side of zero a code is looked at even where errors cost nothing. */
 const NEAR = 48
 
@@ -44,29 +45,30 @@ export function chooseCodes(choice: CodeChoice): ChosenCodes {
   const { size, scale, feedback } = metric
   const perGroup = rows.count / rows.groups
   const errors = new Float64Array(size)
+  const biasGrid = bias && uniformGrid(bias.step)
   let distortion = 0
   let bits = 0
   for (let r = 0; r < rows.count; r++) {
     const group = Math.floor(r / perGroup)
     const m = feedback?.subarray(group * size * size, (group + 1) * size * size)
-    const step = choice.step(r)
+    const grid = choice.grid(r)
     for (let k = 0; k < rows.length; k++) {
       const at = rows.base[r] + k * rows.stride
       const target = weights[at] - made(m, errors, k, size)
-      const weight = gain[r] * scale[group * size + k] * step * step
+      const weight = gain[r] * scale[group * size + k]
       const context = rate.context(codes, at)
-      const code = best(target / step, weight, lambda, (candidate) => rate.bits(context, candidate))
+      const code = best(grid, target, weight, lambda, (candidate) => rate.bits(context, candidate))
       codes[at] = code
-      errors[k] = code * step - weights[at]
-      distortion += weight * (code - target / step) ** 2
+      errors[k] = grid.value(code) - weights[at]
+      distortion += weight * (grid.value(code) - target) ** 2
       bits += rate.bits(context, code)
+      choice.onChoice?.(code, target, weight, context)
     }
     if (!bias) continue
-    const target = (bias.values[r] - (rows.length < size ? made(m, errors, rows.length, size) : 0)) / bias.step
-    const weight = gain[r] * bias.step ** 2
-    const code = best(target, weight, lambda, bias.bits)
+    const target = bias.values[r] - (rows.length < size ? made(m, errors, rows.length, size) : 0)
+    const code = best(biasGrid!, target, gain[r], lambda, bias.bits)
     bias.codes[r] = code
-    distortion += weight * (code - target) ** 2
+    distortion += gain[r] * (biasGrid!.value(code) - target) ** 2
     bits += bias.bits(code)
   }
   return { distortion, bits }
@@ -81,18 +83,21 @@ function made(m: Float64Array | undefined, errors: Float64Array, k: number, size
 }
 
 /**
- * The code with the least weight · (code - target)² + λ · bits(code): from the nearest one outwards until the distance
+ * The code with the least weight · (value - target)² + λ · bits(code): from the nearest one outwards until the distance
  * alone costs more. Of equal ones the nearest.
  */
-function best(target: number, weight: number, lambda: number, bits: (code: number) => number): number {
-  const nearest = Math.max(-LARGEST_CODE, Math.min(LARGEST_CODE, Math.round(target)))
-  let chosen = nearest
-  let least = weight * (nearest - target) ** 2 + lambda * bits(nearest)
+function best(grid: Grid, target: number, weight: number, lambda: number, bits: (code: number) => number): number {
+  const nearest = grid.nearest(target)
   if (lambda === 0) return nearest
+  let chosen = nearest
+  const from = grid.value(nearest)
+  let least = weight * (from - target) ** 2 + lambda * bits(nearest)
   const most = Math.max(NEAR, Math.abs(nearest))
-  for (const direction of [Math.sign(target - nearest) || 1, -(Math.sign(target - nearest) || 1)])
-    for (let code = nearest + direction; Math.abs(code) <= most; code += direction) {
-      const distance = weight * (code - target) ** 2
+  const [low, high] = [Math.max(grid.low, -most), Math.min(grid.high, most)]
+  const towards = target < from ? -1 : 1
+  for (const direction of [towards, -towards])
+    for (let code = nearest + direction; code >= low && code <= high; code += direction) {
+      const distance = weight * (grid.value(code) - target) ** 2
       if (distance >= least) break
       const cost = distance + lambda * bits(code)
       if (cost < least) {

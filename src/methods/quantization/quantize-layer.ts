@@ -1,10 +1,14 @@
 import { learnRate } from '../../codecs/rate.ts'
+import { dtypes } from '../../tensor/dtype.ts'
+import { fromFloat32, toFloat32 } from '../../tensor/half.ts'
 import type { Tensor } from '../../tensor/tensor.ts'
 import type { InputMoments } from '../calibration.ts'
 import type { WeightRows } from '../weight-rows.ts'
 import { chooseCodes, type BiasChoice, type ChosenCodes } from './choose-codes.ts'
 import { diagonalMetric, feedbackMetric, plainMetric, type ErrorMetric } from './error-metric.ts'
+import { uniformGrid } from './grid.ts'
 import { storedScale, type IntegerCodes } from './integer-codes.ts'
+import { trainGrid } from './trained-grid.ts'
 
 /** What the codes of one layer are chosen by. */
 export interface LayerTask {
@@ -26,10 +30,16 @@ export interface LayerTask {
   readonly compensate: boolean
   readonly damping: number
   readonly passes: number
+  /** 'k-means': the values that codes stand for are trained, and none is a multiple of a step. */
+  readonly grid: 'uniform' | 'k-means'
+  /** A trained grid has at most 2^bits values. */
+  readonly bits: number
 }
 
+/** A layer whose codes are multiples of steps, or places in a codebook; exactly one of `weight` and `shared` is there. */
 export interface QuantizedLayer extends ChosenCodes {
-  readonly weight: IntegerCodes
+  readonly weight?: IntegerCodes
+  readonly shared?: { readonly places: Uint16Array; readonly codebook: Float32Array }
   readonly bias?: IntegerCodes
 }
 
@@ -43,7 +53,7 @@ const FINEST = 1 / 32000
 const CODES_WITHOUT_PRICE = 127
 
 /**
- * Chooses step and codes of a layer for distortion + λ · bits. The distortion is the noise in the layer's output relative
+ * Chooses the grid and the codes of a layer for distortion + λ · bits. The distortion is the noise in the layer's output relative
  * to its variance; equal λ in all layers means that a bit saves the same noise wherever it is spent.
  * Undefined where the type of the weights has no number as small as the step.
  */
@@ -57,18 +67,33 @@ export function quantizeLayer(task: LayerTask): QuantizedLayer | undefined {
   const steps = storedScale(weight.dtype, stepsOf(task, metric, gain, channels))
   const bias = task.bias && biasChoice(task.bias, task, gain)
   if (steps.some((step) => !(step > 0)) || (bias && !(bias.step > 0))) return undefined
-  const step = (row: number) => steps[channels ? channels[row] : 0]
-  const codes = nearestCodes(values, rows, step)
+  const codes = nearestCodes(values, rows, (row) => steps[channels ? channels[row] : 0])
+  const choice = { weights: values, rows, metric, gain, lambda, codes, bias }
+  const grids = Array.from(steps, uniformGrid)
+  const choose = () =>
+    chooseCodes({
+      ...choice,
+      grid: (row) => grids[channels ? channels[row] : 0],
+      rate: learnRate(codes, weight.shape),
+    })
+  const codedBias = bias && { bias: { codes: bias.codes, scale: Float32Array.of(bias.step) } }
+  if (task.grid === 'k-means') {
+    choose()
+    const { places, codebook, ...cost } = trainGrid(
+      {
+        ...choice,
+        shape: weight.shape,
+        count: 2 ** task.bits,
+        valueBits: dtypes[weight.dtype].bits,
+        stored: (levels) => toFloat32(fromFloat32(weight.dtype, [levels.length], levels)),
+      },
+      grids[0],
+    )
+    return { ...cost, shared: { places, codebook }, ...codedBias }
+  }
   let chosen: ChosenCodes = { distortion: 0, bits: 0 }
-  for (let pass = 0; pass < task.passes; pass++) {
-    const rate = learnRate(codes, weight.shape)
-    chosen = chooseCodes({ weights: values, rows, metric, step, gain, lambda, rate, codes, bias })
-  }
-  return {
-    ...chosen,
-    weight: { codes, scale: steps, ...(channels ? { axis: task.axis! } : {}) },
-    ...(bias ? { bias: { codes: bias.codes, scale: Float32Array.of(bias.step) } } : {}),
-  }
+  for (let pass = 0; pass < task.passes; pass++) chosen = choose()
+  return { ...chosen, weight: { codes, scale: steps, ...(channels ? { axis: task.axis! } : {}) }, ...codedBias }
 }
 
 /** The index along `axis` of each row; undefined for one step. */

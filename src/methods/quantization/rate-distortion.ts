@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { UsageError } from '../../errors.ts'
 import type { Model } from '../../ir/model.ts'
 import type { Layer } from '../../ir/rewrite.ts'
 import { layers } from '../../ir/rewrite.ts'
@@ -8,12 +9,13 @@ import { elementCount, type Tensor } from '../../tensor/tensor.ts'
 import type { Dataset } from '../../datasets/dataset.ts'
 import { outputSensitivity } from '../calibration-sensitivity.ts'
 import { inputMoments, type InputMoments } from '../calibration.ts'
+import { withCodebooks, type CodebookLayer } from '../codebooks.ts'
 import { chooseLayers, layerChoiceOptions, layerOverrides, optionsOfLayer } from '../layer-choice.ts'
 import { defineMethod, type Context } from '../method.ts'
 import { finiteWeights, isPlainFloat } from '../weights.ts'
 import { anyRows, weightRows } from '../weight-rows.ts'
 import { ownBiases, withIntegerBias, withIntegerCodes, type CodedBias, type CodedWeight } from './integer-codes.ts'
-import { quantizeLayer } from './quantize-layer.ts'
+import { quantizeLayer, type QuantizedLayer } from './quantize-layer.ts'
 
 const layerOptions = {
   lambda: z
@@ -24,6 +26,11 @@ const layerOptions = {
     .describe(
       'noise, relative to the output of a layer, that a bit less a weight may cost; 0: the nearest 8-bit codes',
     ),
+  grid: z
+    .enum(['uniform', 'k-means'])
+    .default('uniform')
+    .describe('codes are multiples of a step, or places in a codebook of values that are trained'),
+  bits: z.number().int().min(1).max(8).default(5).describe('a trained codebook has at most 2^bits values'),
   granularity: z
     .enum(['tensor', 'channel'])
     .default('tensor')
@@ -59,6 +66,8 @@ const options = z.strictObject({
     .describe('times that codes are chosen, each by the rates of the last'),
   layers: layerOverrides({
     lambda: layerOptions.lambda.unwrap(),
+    grid: layerOptions.grid.unwrap(),
+    bits: layerOptions.bits.unwrap(),
     granularity: layerOptions.granularity.unwrap(),
   }),
   ...layerChoiceOptions,
@@ -72,6 +81,10 @@ type Options = z.infer<typeof options>
  * Every layer has the same λ, so that a bit saves the same noise wherever it is spent; its step follows from λ. Without
  * data all weights count alike. With 'hessian' the output of each channel counts by half the Fisher information, so that
  * the distortion is an estimate, in nats, of how far the answers move.
+ *
+ * With the grid 'k-means' the values of the codes are trained, see `trainGrid`, and written as a codebook behind a Gather.
+ * At equal λ and 1.8 to 2.6 bits a weight its errors were as large as those of the uniform grid on ResNet-20, and the
+ * codebooks made the file 3 % larger: it is for weights that gather at values of their own.
  *
  * Differs from the paper: codes are chosen with error feedback (Frantar et al., GPTQ, 2022) instead of independently;
  * distortion is measured at the outputs of layers; rates come from contexts as our coder has them.
@@ -117,12 +130,18 @@ async function quantize(model: Model, given: Options, context: Context): Promise
   const { moments, sensitivity } = await statisticsOf(model, chosen, given, context)
   const biases = given.biases ? ownBiases(model) : new Map<string, Tensor>()
   const coded: CodedWeight[] = []
+  const shared: CodebookLayer[] = []
   const codedBiases: CodedBias[] = []
   for (const [position, { layer, tensor, values }] of chosen.entries()) {
     context.signal?.throwIfAborted()
     const detail = { layer: layer.name }
     context.progress?.({ task: 'rate-distortion', done: position, total: chosen.length, detail })
-    const { lambda, granularity } = optionsOfLayer(given, layer, model)
+    const { lambda, granularity, grid, bits } = optionsOfLayer(given, layer, model)
+    if (granularity === 'channel' && grid === 'k-means')
+      throw new UsageError('rate-distortion-codebooks', 'a trained grid is one for all channels of a layer', {
+        place: layer.name,
+        hint: "Choose the granularity 'tensor' or the grid 'uniform'.",
+      })
     if (granularity === 'channel' && layer.outAxis === undefined) {
       context.skip(layer.name, 'a Reshape mixes its output channels: one step a channel is not possible')
       continue
@@ -144,6 +163,8 @@ async function quantize(model: Model, given: Options, context: Context): Promise
       sensitivity: perChannel && Float64Array.from(rows.output, (channel) => perChannel[channel]),
       bias,
       lambda,
+      grid,
+      bits,
       total,
       axis: granularity === 'channel' ? layer.outAxis : undefined,
     })
@@ -151,12 +172,23 @@ async function quantize(model: Model, given: Options, context: Context): Promise
     else if (result.bits >= values.length * dtypes[tensor.dtype].bits)
       context.skip(layer.name, `codes are no smaller: ${Math.ceil(result.bits / 8)} bytes for ${values.length} weights`)
     else {
-      coded.push({ layer, ...result.weight })
+      if (result.weight) coded.push({ layer, ...result.weight })
+      if (result.shared) shared.push(codebookLayer(layer, tensor, result.shared))
       if (result.bias) codedBiases.push({ bias: biasName!, ...result.bias })
     }
   }
   context.progress?.({ task: 'rate-distortion', done: chosen.length, total: chosen.length })
-  return withIntegerBias(withIntegerCodes(model, coded), codedBiases)
+  const written = withIntegerBias(withIntegerCodes(model, coded), codedBiases)
+  return withCodebooks(written, shared, false).model
+}
+
+function codebookLayer(
+  layer: Layer,
+  { dtype, shape }: Tensor,
+  { places, codebook }: NonNullable<QuantizedLayer['shared']>,
+): CodebookLayer {
+  const entries = codebook.length
+  return { layer, dtype, shape, codes: places, codebook, entries, channels: 1, zeroFirst: false }
 }
 
 function plainLayers(model: Model, given: Options, context: Context): Chosen[] {

@@ -4,6 +4,7 @@ import type { RateModel } from '../../../../src/codecs/rate.ts'
 import type { InputMoments } from '../../../../src/methods/calibration.ts'
 import { chooseCodes, type CodeChoice } from '../../../../src/methods/quantization/choose-codes.ts'
 import { diagonalMetric, feedbackMetric, plainMetric } from '../../../../src/methods/quantization/error-metric.ts'
+import { uniformGrid } from '../../../../src/methods/quantization/grid.ts'
 import { anyRows } from '../../../../src/methods/weight-rows.ts'
 import { createRandom } from '../../../../src/tensor/random.ts'
 
@@ -18,7 +19,7 @@ function choiceOf(values: readonly number[], changes: Partial<CodeChoice> = {}):
     weights,
     rows: anyRows([1, weights.length]),
     metric: plainMetric(1, weights.length),
-    step: () => 1,
+    grid: () => uniformGrid(1),
     gain: Float64Array.of(1),
     lambda: 0,
     rate: gamma,
@@ -76,7 +77,7 @@ describe('codes for distortion and rate', () => {
   it('are the nearest at λ = 0', () => {
     fc.assert(
       fc.property(fc.array(fc.double({ min: -50, max: 50, noNaN: true }), { minLength: 1, maxLength: 9 }), (values) => {
-        const choice = choiceOf(values, { rate: bumpy, step: () => 0.5 })
+        const choice = choiceOf(values, { rate: bumpy, grid: () => uniformGrid(0.5) })
         chooseCodes(choice)
         choice.codes.forEach((code, i) => expect(code).toBe(Math.round(choice.weights[i] / 0.5) || 0))
       }),
