@@ -1,6 +1,7 @@
 import type { BinaryCoder } from './binary-coder.ts'
 import { bitsFor } from './bit-io.ts'
 import { ContextMixer, hashContext } from './context-mixer.ts'
+import { nextState, quantizerOf } from './dependent.ts'
 import { logClass, TensorStatistics } from './tensor-statistics.ts'
 import { ValuePredictor, type Grid } from './value-predictor.ts'
 
@@ -13,6 +14,8 @@ export interface NumberTensor {
   readonly low: number
   /** The largest number, at least 0. */
   readonly high: number
+  /** Whether the numbers are codes of dependent quantization, see `dependent.ts`: then the quantizer is a context. */
+  readonly dependent?: boolean
 }
 
 /** The most numbers that one model takes: it needs some thirty bytes for each. */
@@ -34,6 +37,8 @@ const SIZE_INPUTS = 13
 /** How strongly predictions, in standard deviations, count as logits at first. */
 const SIGN_SCALE = 2
 const SIZE_SETS = 48
+/** Turns the contexts of the second quantizer into others. */
+const SECOND = 0x5bd1e995
 
 /**
  * A model of the numbers of several tensors, one after another: each number is a flag, whether it is 0; its sign; and
@@ -54,13 +59,13 @@ export class NumberModel {
     this.coder = coder
     const slots = (most: number) => Math.min(most, Math.max(10, bitsFor(count) + 2))
     const learning = { slowest: 250, rate: 0.002, firstRate: 0.03, firstWeight: 0.15, caution: 0.4 }
-    this.zeros = new ContextMixer({ ...learning, inputs: ZERO_INPUTS, slotBits: slots(17), weightSets: 1 })
+    this.zeros = new ContextMixer({ ...learning, inputs: ZERO_INPUTS, slotBits: slots(17), weightSets: 2 })
     this.signs = new ContextMixer({ ...learning, inputs: SIGN_INPUTS, extras: 4, slotBits: slots(16), weightSets: 1 })
-    this.sizes = new ContextMixer({ ...learning, inputs: SIZE_INPUTS, slotBits: slots(18), weightSets: SIZE_SETS })
+    this.sizes = new ContextMixer({ ...learning, inputs: SIZE_INPUTS, slotBits: slots(18), weightSets: 2 * SIZE_SETS })
   }
 
   /** Codes all numbers of a tensor; when decoding, fills them in. */
-  code({ numbers, shape, low, high }: NumberTensor): void {
+  code({ numbers, shape, low, high, dependent = false }: NumberTensor): void {
     const count = numbers.length
     const isMatrix = shape !== undefined && shape.length > 1
     const grid = this.gridOf(shape, count)
@@ -74,8 +79,10 @@ export class NumberModel {
     const tensor = ++this.tensors * 4096
     let last = 0
     let beforeLast = 0
+    let state = 0
     const at = (i: number, distance: number): number => (i >= distance ? numbers[i - distance] : 0)
     for (let i = 0; i < count; i++) {
+      const quantizer = dependent ? quantizerOf(state) : 0
       const out = (i / filter) | 0
       const column = i - out * filter
       const channel = (column / window) | 0
@@ -122,11 +129,13 @@ export class NumberModel {
       flag[11] = hashContext((nonzero & 0x39) | (place << 8), 11)
       flag[12] = hashContext((statistics.recent >> 12) | ((statistics.steady >> 12) << 5), 12)
       flag[13] = hashContext(logClass(statistics.channelDensity * (statistics.placeDensity / density), 1), 13)
+      if (quantizer === 1) for (let k = 0; k < ZERO_INPUTS; k++) flag[k] ^= SECOND
       const number = numbers[i]
-      if (zeros.code(coder, 0, number === 0 ? 1 : 0) === 1) {
+      if (zeros.code(coder, quantizer, number === 0 ? 1 : 0) === 1) {
         numbers[i] = 0
         statistics.leave(0)
         predictor.update(i, column, 0)
+        state = nextState(state, 0)
         continue
       }
 
@@ -177,10 +186,13 @@ export class NumberModel {
       size[10] = hashContext(turned(byRows) + logClass(crossingSize, 1) * 128, 50)
       size[11] = hashContext(turned(byChannels) + tensor * 128, 51)
       size[12] = hashContext(turned(byNeighbours) + tensor * 128, 52)
-      const coded = this.codeSize(Math.abs(number), isNegative === 1 ? -low : high)
+      if (quantizer === 1) for (let k = 0; k < SIZE_INPUTS; k++) size[k] ^= SECOND
+      const coded = this.codeSize(Math.abs(number), isNegative === 1 ? -low : high, quantizer * SIZE_SETS)
       numbers[i] = isNegative === 1 ? -coded : coded
       statistics.leave(coded)
-      predictor.update(i, column, numbers[i])
+      // What the second quantizer's codes stand for is half a code nearer to 0.
+      predictor.update(i, column, numbers[i] - 0.5 * quantizer * Math.sign(numbers[i]))
+      state = nextState(state, numbers[i])
       beforeLast = last
       last = numbers[i]
     }
@@ -189,14 +201,14 @@ export class NumberModel {
   }
 
   /** A size from 1 to `most`: the number of its bits, unary; then the bits below the leading one. */
-  private codeSize(size: number, most: number): number {
+  private codeSize(size: number, most: number, sets: number): number {
     const { sizes, coder } = this
     const longest = 31 - Math.clz32(most)
     const bits = 31 - Math.clz32(size)
     let length = 0
     for (; length < longest; length++) {
       sizes.enter(length + 2)
-      if (sizes.code(coder, length, bits > length ? 1 : 0) === 0) break
+      if (sizes.code(coder, sets + length, bits > length ? 1 : 0) === 0) break
     }
     let coded = 1
     for (let level = length - 1; level >= 0; level--) {
@@ -205,7 +217,7 @@ export class NumberModel {
       else {
         sizes.enter((length << 18) + coded)
         const set = 17 + Math.min(6, length - 1 - level) * 4 + Math.min(3, level)
-        coded = coded * 2 + sizes.code(coder, set, (size >> level) & 1)
+        coded = coded * 2 + sizes.code(coder, sets + set, (size >> level) & 1)
       }
     }
     return coded

@@ -1,6 +1,7 @@
 import { DataError, UsageError } from '../errors.ts'
 import { ReadingCoder, WritingCoder, type BinaryCoder } from './binary-coder.ts'
 import { defineCodec, symbolArray, type SymbolOrder, type Symbols, type SymbolStream } from './codec.ts'
+import { fromDependent, toDependent } from './dependent.ts'
 import { Estimates } from './estimates.ts'
 import { MOST_NUMBERS, NumberModel } from './number-model.ts'
 
@@ -36,15 +37,18 @@ export function encodeTogether(streams: readonly SymbolStream[]): { bytes: Uint8
   const headers = new Estimates(FIELDS * FIELD_CONTEXTS)
   const ends = streams.map(({ symbols, alphabet, shape, order = raw }) => {
     if (alphabet > 1 && symbols.length > 0) {
-      const numbers = Int32Array.from(symbols, (symbol) => toNumber(symbol, order))
+      const plain = Int32Array.from(symbols, (symbol) => toNumber(symbol, order))
+      const codes = order.kind === 'signed' ? toDependent(plain) : undefined
+      const dependent = codes !== undefined
+      const numbers = codes ?? plain
       let low = order.kind === 'ranked' ? -order.below : 0
       let high = 0
       for (const number of numbers) {
         if (number < low) low = number
         if (number > high) high = number
       }
-      codeHeader(coder, headers, { order, low, high })
-      if (low < high) model.code({ numbers, shape, low, high })
+      codeHeader(coder, headers, { order, dependent, low, high })
+      if (low < high) model.code({ numbers, shape, low, high, dependent })
     }
     return coder.length
   })
@@ -71,10 +75,12 @@ export function decodeTogether(
     const symbols = symbolArray(header.alphabet, header.count)
     ends.push(Math.min(bytes.length, coder.position))
     if (header.alphabet < 2 || header.count === 0) return symbols
-    const { order, low, high } = codeHeader(coder, estimates, { order: raw, low: 0, high: 0 })
+    const read = codeHeader(coder, estimates, { order: raw, dependent: false, low: 0, high: 0 })
+    const { order, dependent, low, high } = read
     if (high - low > LARGEST) throw new DataError('codec-symbol', `numbers from ${low} to ${high} are no symbols`)
     const numbers = new Int32Array(header.count)
-    if (low < high) model.code({ numbers, shape: header.shape, low, high })
+    if (low < high) model.code({ numbers, shape: header.shape, low, high, dependent })
+    if (dependent) fromDependent(numbers)
     for (let i = 0; i < numbers.length; i++) {
       const symbol = toSymbol(numbers[i], order)
       if (symbol < 0 || symbol >= header.alphabet)
@@ -112,26 +118,31 @@ function toSymbol(number: number, order: SymbolOrder): number {
 /** What precedes the numbers of each tensor in the stream. */
 interface Header {
   readonly order: SymbolOrder
+  /** Whether the numbers are codes of dependent quantization. */
+  readonly dependent: boolean
   readonly low: number
   readonly high: number
 }
 
-const orders = ['signed', 'offset', 'ranked'] as const
+/** The last are signed numbers as codes of dependent quantization. */
+const orders = ['signed', 'offset', 'ranked', 'dependent'] as const
 /** Fields of the header: the order, the zero, and how far the numbers go down and up. */
 const FIELDS = 4
 const FIELD_CONTEXTS = 64
 /** Bits of the largest number of a header. */
 const LONGEST = 17
 
-function codeHeader(coder: BinaryCoder, estimates: Estimates, { order, low, high }: Header): Header {
-  const kind = orders[codeField(coder, estimates, 0, orders.indexOf(order.kind))]
+function codeHeader(coder: BinaryCoder, estimates: Estimates, header: Header): Header {
+  const { order, low, high } = header
+  const kind = orders[codeField(coder, estimates, 0, orders.indexOf(header.dependent ? 'dependent' : order.kind))]
   if (kind === undefined)
     throw new DataError('codec-symbol', 'the order of the symbols is none that this version knows')
   const zero = kind === 'offset' ? codeField(coder, estimates, 1, order.kind === 'offset' ? order.zero : 0) : 0
   const below = codeField(coder, estimates, 2, -low)
   const above = codeField(coder, estimates, 3, high)
   return {
-    order: kind === 'offset' ? { kind, zero } : kind === 'ranked' ? { kind, below } : { kind },
+    order: kind === 'offset' ? { kind, zero } : kind === 'ranked' ? { kind, below } : { kind: 'signed' },
+    dependent: kind === 'dependent',
     low: below === 0 ? 0 : -below,
     high: above,
   }

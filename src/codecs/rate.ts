@@ -11,8 +11,8 @@ export type Codes = Int8Array | Int16Array | Int32Array
 export interface RateModel {
   /** The context of a position, given the codes as they are at the moment. */
   context(codes: Codes, position: number): number
-  /** Bits of a code in a context. */
-  bits(context: number, code: number): number
+  /** Bits of a code in a context. @param quantizer that of dependent quantization, for which the model was learnt. */
+  bits(context: number, code: number, quantizer?: number): number
 }
 
 /** Classes of the size that a code's row and column make expect. */
@@ -31,8 +31,9 @@ const PRIOR = 24
 /**
  * Learns from codes what codes cost. Twice or three times in turn with the choice of the codes comes to rest.
  * @param shape [out, in, ...kernel]: the tensor that the codes fill.
+ * @param quantizers 0 or 1 for each code: rates are learnt apart for each.
  */
-export function learnRate(codes: Codes, shape: readonly number[]): RateModel {
+export function learnRate(codes: Codes, shape: readonly number[], quantizers?: Uint8Array): RateModel {
   const { window, filter } = neighbourhood(shape, codes.length)
   const expected = expectedSizes(codes, filter)
   const borders = quantiles(expected, SIZES)
@@ -48,15 +49,18 @@ export function learnRate(codes: Codes, shape: readonly number[]): RateModel {
     const class_ = nearby < 3 * own ? 0 : nearby < 6 * own ? 1 : nearby < 9 * own ? 2 : 3
     return classes[i] * NEARBY + class_
   }
-  const costs = learnCosts(codes, context)
+  const costs = quantizers
+    ? [0, 1].map((quantizer) => learnCosts(codes, context, (i) => quantizers[i] === quantizer))
+    : [learnCosts(codes, context, () => true)]
   return {
     context,
-    bits(at, code) {
+    bits(at, code, quantizer = 0) {
+      const own = costs[quantizers ? quantizer : 0]
       if (code < -LARGEST || code > LARGEST) {
         const beyond = Math.abs(code) - LARGEST
-        return costs[at * ALPHABET + (code < 0 ? 0 : ALPHABET - 1)] + 2 * Math.log2(1 + beyond)
+        return own[at * ALPHABET + (code < 0 ? 0 : ALPHABET - 1)] + 2 * Math.log2(1 + beyond)
       }
-      return costs[at * ALPHABET + code + LARGEST]
+      return own[at * ALPHABET + code + LARGEST]
     },
   }
 }
@@ -100,10 +104,15 @@ function classOf(borders: Float32Array, value: number): number {
   return class_
 }
 
-function learnCosts(codes: Codes, context: (codes: Codes, i: number) => number): Float64Array {
+function learnCosts(
+  codes: Codes,
+  context: (codes: Codes, i: number) => number,
+  counted: (i: number) => boolean,
+): Float64Array {
   const counts = new Float64Array(CONTEXTS * ALPHABET)
   const all = new Float64Array(ALPHABET)
   for (let i = 0; i < codes.length; i++) {
+    if (!counted(i)) continue
     const entry = Math.max(-LARGEST, Math.min(LARGEST, codes[i])) + LARGEST
     counts[context(codes, i) * ALPHABET + entry]++
     all[entry]++

@@ -57,7 +57,7 @@ export function chooseCodes(choice: CodeChoice): ChosenCodes {
       const target = weights[at] - made(m, errors, k, size)
       const weight = gain[r] * scale[group * size + k]
       const context = rate.context(codes, at)
-      const code = best(grid, target, weight, lambda, (candidate) => rate.bits(context, candidate))
+      const code = bestCode(grid, target, weight, lambda, (candidate) => rate.bits(context, candidate))
       codes[at] = code
       errors[k] = grid.value(code) - weights[at]
       distortion += weight * (grid.value(code) - target) ** 2
@@ -66,7 +66,7 @@ export function chooseCodes(choice: CodeChoice): ChosenCodes {
     }
     if (!bias) continue
     const target = bias.values[r] - (rows.length < size ? made(m, errors, rows.length, size) : 0)
-    const code = best(biasGrid!, target, gain[r], lambda, bias.bits)
+    const code = bestCode(biasGrid!, target, gain[r], lambda, bias.bits)
     bias.codes[r] = code
     distortion += gain[r] * (biasGrid!.value(code) - target) ** 2
     bits += bias.bits(code)
@@ -75,7 +75,7 @@ export function chooseCodes(choice: CodeChoice): ChosenCodes {
 }
 
 /** What the errors before weight k make of it. */
-function made(m: Float64Array | undefined, errors: Float64Array, k: number, size: number): number {
+export function made(m: Float64Array | undefined, errors: Float64Array, k: number, size: number): number {
   if (!m) return 0
   let sum = 0
   for (let j = 0, at = k * size; j < k; j++, at++) sum += m[at] * errors[j]
@@ -86,7 +86,13 @@ function made(m: Float64Array | undefined, errors: Float64Array, k: number, size
  * The code with the least weight · (value - target)² + λ · bits(code): from the nearest one outwards until the distance
  * alone costs more. Of equal ones the nearest.
  */
-function best(grid: Grid, target: number, weight: number, lambda: number, bits: (code: number) => number): number {
+export function bestCode(
+  grid: Grid,
+  target: number,
+  weight: number,
+  lambda: number,
+  bits: (code: number) => number,
+): number {
   const nearest = grid.nearest(target)
   if (lambda === 0) return nearest
   let chosen = nearest

@@ -10,7 +10,7 @@ export interface Grid {
 }
 
 /** Codes are stored in at most 16 bits. */
-const LARGEST_CODE = 32767
+export const LARGEST_CODE = 32767
 
 /** All multiples of a step. */
 export function uniformGrid(step: number): Grid {

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { toDependent } from '../../../../src/codecs/dependent.ts'
 import { onnxruntime } from '../../../../src/engines/onnxruntime.ts'
 import { writeModel } from '../../../../src/formats/onnx/write.ts'
 import { readPack } from '../../../../src/formats/pack/read.ts'
@@ -28,6 +29,15 @@ function dense(shape: readonly [number, number], values: Float32Array, dtype: DT
   )
   const inputs = [x, draft.constant('w', fromFloat32(dtype, shape, values)), draft.constant('b', bias)]
   draft.output(draft.add('Gemm', inputs, {}, { name: 'fc' }), dtype)
+  return draft.finish()
+}
+
+/** x · wᵀ, with given weights, [outputs, inputs]. */
+function transposed(shape: readonly [number, number], values: Float32Array): Model {
+  const draft = createDraft()
+  const x = draft.input('x', 'float32', ['n', shape[1]])
+  const w = draft.constant('w', fromFloat32('float32', shape, values))
+  draft.output(draft.add('Gemm', [x, w], { transB: 1 }, { name: 'fc' }), 'float32')
   return draft.finish()
 }
 
@@ -188,6 +198,46 @@ describe('rate-distortion', () => {
     const trained = await measured({ lambda: 0.01, grid: 'k-means' })
     expect(trained.bytes).toBeLessThan(uniform.bytes)
     expect(trained.noise).toBeLessThan(uniform.noise)
+  })
+
+  it('makes less of a file with a trellis, of codes that its coder knows, for as much movement of the outputs', async () => {
+    const model = transposed([96, 64], normal(96 * 64))
+    const context = contextOf([64])
+    const before = writeModel(model)
+    const { inputs } = await context.data!.train.batch(Array.from({ length: 64 }, (_, i) => i))
+    const outputs = async (one: Model) => {
+      const session = await onnxruntime.createSession(one)
+      try {
+        return toFloat32(Object.values(await session.run({ x: inputs }))[0])
+      } finally {
+        await session.close()
+      }
+    }
+    const wanted = await outputs(model)
+    const measured = async (options: object) => {
+      const result = await apply(model, options, context)
+      expect(verify(result)).toEqual([])
+      expect(writeModel(readPack(writePack(result)))).toEqual(writeModel(result))
+      const moved = (await outputs(result)).reduce((sum, value, i) => sum + (value - wanted[i]) ** 2, 0)
+      return { moved, bytes: writePack(result).length, codes: toFloat32(result.graph.initializers.get('w.codes')!) }
+    }
+    const plain = await measured({ lambda: 0.05 })
+    const trellis = await measured({ lambda: 0.05, trellis: true })
+    expect(writeModel(model)).toEqual(before)
+    expect(toDependent(Int32Array.from(trellis.codes))).toBeDefined()
+    expect(toDependent(Int32Array.from(plain.codes))).toBeUndefined()
+    expect(trellis.moved).toBeLessThan(plain.moved)
+    expect(trellis.bytes).toBeLessThan(1.02 * plain.bytes)
+  })
+
+  it('has no trellis for trained values, and none where rows are not stored one by one', async () => {
+    const model = dense([64, 32], normal(64 * 32))
+    await expect(apply(model, { grid: 'k-means', trellis: true }, contextOf([64]))).rejects.toMatchObject({
+      code: 'rate-distortion-trellis',
+    })
+    const context = contextOf([64])
+    const plain = await apply(model, {}, context)
+    expect(writeModel(await apply(model, { trellis: true }, context))).toEqual(writeModel(plain))
   })
 
   it('has no codebook for each channel', async () => {
