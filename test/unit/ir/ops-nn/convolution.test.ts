@@ -109,9 +109,8 @@ describe('Conv', () => {
     })
     expect(ties).toEqual([
       {
-        groups: 3,
         ports: [
-          { side: 'input', index: 0, axis: 1, repeat: 1 },
+          { side: 'input', index: 0, axis: 1 },
           { side: 'input', index: 1, axis: 0, repeat: 2 },
           { side: 'output', index: 0, axis: 1, repeat: 2 },
         ],
