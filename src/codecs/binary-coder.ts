@@ -40,13 +40,23 @@ export class ReadingCoder implements BinaryCoder {
   readonly decoding = true
   private readonly decoder: RangeDecoder
 
+  private readonly length: number
+  private expected = 0
+
   /** @throws DataError when so few bytes cannot hold so many decisions: to be asked before memory for them is. */
   constructor(bytes: Uint8Array, decisions: number) {
-    if (decisions > (bytes.length + 4) * DECISIONS_PER_BYTE)
-      throw new DataError('codec-end', `${bytes.length} bytes cannot hold ${decisions} symbols`, {
+    this.length = bytes.length
+    this.expect(decisions)
+    this.decoder = new RangeDecoder(bytes)
+  }
+
+  /** Announces more decisions. @throws DataError when the bytes cannot hold all that were announced. */
+  expect(decisions: number): void {
+    this.expected += decisions
+    if (this.expected > (this.length + 4) * DECISIONS_PER_BYTE)
+      throw new DataError('codec-end', `${this.length} bytes cannot hold ${this.expected} symbols`, {
         hint: 'Fetch the file again.',
       })
-    this.decoder = new RangeDecoder(bytes)
   }
 
   code(one: number, _bit: number): number {

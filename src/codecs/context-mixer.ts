@@ -72,6 +72,16 @@ export class ContextMixer {
     this.slots = new Int32Array(inputs)
   }
 
+  /** A mixer that has learnt the same. */
+  copy(): ContextMixer {
+    const copy = new ContextMixer(this.settings)
+    copy.probabilities.set(this.probabilities)
+    copy.counts.set(this.counts)
+    copy.weights.set(this.weights)
+    copy.decisions.set(this.decisions)
+    return copy
+  }
+
   /** Sets the contexts of a node of a bit tree: each is the node and the input's base. */
   enter(node: number): void {
     const { contexts, bases } = this

@@ -59,9 +59,9 @@ export class NumberModel {
     this.coder = coder
     const slots = (most: number) => Math.min(most, Math.max(10, bitsFor(count) + 2))
     const learning = { slowest: 250, rate: 0.002, firstRate: 0.03, firstWeight: 0.15, caution: 0.4 }
-    this.zeros = new ContextMixer({ ...learning, inputs: ZERO_INPUTS, slotBits: slots(17), weightSets: 2 })
+    this.zeros = new ContextMixer({ ...learning, inputs: ZERO_INPUTS, slotBits: slots(16), weightSets: 2 })
     this.signs = new ContextMixer({ ...learning, inputs: SIGN_INPUTS, extras: 4, slotBits: slots(16), weightSets: 1 })
-    this.sizes = new ContextMixer({ ...learning, inputs: SIZE_INPUTS, slotBits: slots(18), weightSets: 2 * SIZE_SETS })
+    this.sizes = new ContextMixer({ ...learning, inputs: SIZE_INPUTS, slotBits: slots(17), weightSets: 2 * SIZE_SETS })
   }
 
   /** Codes all numbers of a tensor; when decoding, fills them in. */

@@ -35,8 +35,8 @@ export function encodeTogether(streams: readonly SymbolStream[]): { bytes: Uint8
     })
   const model = new NumberModel(coder, count)
   const headers = new Estimates(FIELDS * FIELD_CONTEXTS)
-  const ends = streams.map(({ symbols, alphabet, shape, order = raw }) => {
-    if (alphabet > 1 && symbols.length > 0) {
+  const ends = streams.map(({ symbols, shape, order = raw }) => {
+    if (symbols.length > 0) {
       const plain = Int32Array.from(symbols, (symbol) => toNumber(symbol, order))
       const codes = order.kind === 'signed' ? toDependent(plain) : undefined
       const dependent = codes !== undefined
@@ -63,24 +63,25 @@ export function decodeTogether(
   bytes: Uint8Array,
   headers: readonly TogetherHeader[],
 ): { symbols: Symbols[]; ends: number[] } {
-  const coded = headers.filter(({ alphabet }) => alphabet > 1)
-  const count = countOf(coded.map((header) => header.count))
+  const count = countOf(headers.map((header) => header.count))
   if (count > MOST_NUMBERS)
     throw new DataError('codec-size', `${count} numbers are more than one stream may hold, ${MOST_NUMBERS}`)
-  const coder = new ReadingCoder(bytes, count)
+  const coder = new ReadingCoder(bytes, headers.length)
   const model = new NumberModel(coder, count)
   const estimates = new Estimates(FIELDS * FIELD_CONTEXTS)
   const ends: number[] = []
   const decoded = headers.map((header) => {
-    const symbols = symbolArray(header.alphabet, header.count)
     ends.push(Math.min(bytes.length, coder.position))
-    if (header.alphabet < 2 || header.count === 0) return symbols
+    if (header.count === 0) return symbolArray(header.alphabet, 0)
     const read = codeHeader(coder, estimates, { order: raw, dependent: false, low: 0, high: 0 })
     const { order, dependent, low, high } = read
     if (high - low > LARGEST) throw new DataError('codec-symbol', `numbers from ${low} to ${high} are no symbols`)
+    // Zeros take no decision; others are announced before memory for them is asked for.
+    if (low < high) coder.expect(header.count)
     const numbers = new Int32Array(header.count)
     if (low < high) model.code({ numbers, shape: header.shape, low, high, dependent })
     if (dependent) fromDependent(numbers)
+    const symbols = symbolArray(header.alphabet, header.count)
     for (let i = 0; i < numbers.length; i++) {
       const symbol = toSymbol(numbers[i], order)
       if (symbol < 0 || symbol >= header.alphabet)
@@ -97,7 +98,7 @@ export function decodeTogether(
 const raw: SymbolOrder = { kind: 'offset', zero: 0 }
 
 /** Symbols are below 65,536, and numbers are as far apart as symbols. */
-const LARGEST = 131072
+const LARGEST = 2 ** 17
 
 function countOf(counts: readonly number[]): number {
   return counts.reduce((sum, count) => sum + count, 0)

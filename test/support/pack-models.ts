@@ -80,6 +80,7 @@ function integers(): Model {
       [30, 40],
       Uint8Array.from(ints(1200, 0, 8), (v) => (v > 3 ? 0 : v)),
     ),
+    'no codes': createTensor('int8', [30, 4000], new Int8Array(120_000)),
     'wide codes': createTensor('uint16', [1000], Uint16Array.from(ints(1000, 0, 3000))),
     signed: createTensor('int8', [1000], Int8Array.from(ints(1000, -128, 128))),
     int16: createTensor('int16', [1000], Int16Array.from(ints(1000, -32768, 32768))),

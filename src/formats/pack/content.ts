@@ -160,9 +160,8 @@ export function readContent(reader: ByteReader, header: ContentHeader, place: st
       return { kind, codes: stream('codes', symbolCount(element, shape, length), alphabet, shape) }
     }
     case 'numbers': {
-      if (element.bits > 16) fail('has numbers, but its elements have more than 16 bits')
-      const codes = stream('codes', symbolCount(element, shape, length), 2 ** element.bits, shape)
-      return { kind: 'symbols', codes }
+      const alphabet = 2 ** Math.min(16, element.bits)
+      return { kind: 'symbols', codes: stream('codes', symbolCount(element, shape, length), alphabet, shape) }
     }
     case 'palette': {
       const size = reader.varint(LARGEST_PALETTE - 1) + 1

@@ -22,7 +22,7 @@ export interface Encoded {
 export function encodeContent(bytes: Uint8Array, header: ContentHeader, chooser: Chooser): Encoded {
   const { element, shape, length } = header
   if (element.form !== 'float' || element.bits < 8) {
-    const asNumbers = chooser.predicts && element.form !== 'float' && element.bits <= 16
+    const asNumbers = chooser.predicts && element.form !== 'float' && (element.bits <= 16 || length > SMALL)
     if (length <= SMALL && !asNumbers) return shared(bytes)
     const coded = toSymbols(bytes, element, symbolCount(element, shape, length))
     if (!coded) return length <= SMALL ? shared(bytes) : planes(bytes, header, chooser)
@@ -119,7 +119,14 @@ function palette(words: Words, distinct: Map<number, number>, header: ContentHea
   const bookBytes = new Uint8Array(book.buffer)
   const inner = { element, shape: [values.length], length: bookBytes.length }
   const codebook = encodeBook(bookBytes, book, inner, chooser)
-  const stream = chooser.encode({ part: 'codes', symbols: codes, alphabet: values.length, shape, order })
+  const stream = chooser.encode({
+    part: 'codes',
+    symbols: codes,
+    alphabet: values.length,
+    shape,
+    // A single value needs no model.
+    order: values.length > 1 ? order : undefined,
+  })
   return {
     content: { kind: 'palette', codebook: codebook.content, size: values.length, codes: stream },
     shared: codebook.shared,
