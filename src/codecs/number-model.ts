@@ -28,6 +28,9 @@ interface Earlier {
   readonly statistics: TensorStatistics
 }
 
+/** The side of the smallest image that a row is taken for. */
+const SMALLEST_IMAGE = 8
+
 /** Tensors that are looked back at. */
 const LOOK_BACK = 16
 
@@ -35,7 +38,7 @@ const ZERO_INPUTS = 14
 const SIGN_INPUTS = 13
 const SIZE_INPUTS = 13
 /** How strongly predictions, in standard deviations, count as logits at first. */
-const SIGN_SCALE = 2
+const SIGN_SCALE = 3
 const SIZE_SETS = 48
 /** Turns the contexts of the second quantizer into others. */
 const SECOND = 0x5bd1e995
@@ -58,7 +61,7 @@ export class NumberModel {
   constructor(coder: BinaryCoder, count: number) {
     this.coder = coder
     const slots = (most: number) => Math.min(most, Math.max(10, bitsFor(count) + 2))
-    const learning = { slowest: 250, rate: 0.002, firstRate: 0.03, firstWeight: 0.15, caution: 0.4 }
+    const learning = { slowest: 250, rate: 0.002, firstRate: 0.03, firstWeight: 0.13, caution: 1 }
     this.zeros = new ContextMixer({ ...learning, inputs: ZERO_INPUTS, slotBits: slots(16), weightSets: 2 })
     this.signs = new ContextMixer({ ...learning, inputs: SIGN_INPUTS, extras: 4, slotBits: slots(16), weightSets: 1 })
     this.sizes = new ContextMixer({ ...learning, inputs: SIZE_INPUTS, slotBits: slots(17), weightSets: 2 * SIZE_SETS })
@@ -225,25 +228,37 @@ export class NumberModel {
 
   /**
    * Rows and windows of a shape. A matrix behind a convolution is taken as flattened where its size allows: what an
-   * input channel has of a row is then a window.
+   * input channel has of a row is then a window. The first matrix of all may read an image, of up to three channels.
    */
   private gridOf(shape: readonly number[] | undefined, count: number): Grid {
-    if (shape === undefined || shape.length < 2) return { count, out: 1, filter: count, window: 1, row: 1 }
+    if (shape === undefined || shape.length < 2) return { count, out: 1, filter: count, window: 1, plane: 1, row: 1 }
     const out = shape[0]
     const filter = count / out
     if (shape.length > 2) {
       const window = filter / shape[1]
-      return { count, out, filter, window, row: shape[shape.length - 1] }
+      return { count, out, filter, window, plane: window, row: shape[shape.length - 1] }
     }
     const before = this.earlier.findLast(({ grid }) => {
       const window = filter / grid.out
       return grid.window > 1 && Number.isInteger(window) && window > 1 && window <= 64
     })
-    if (!before) return { count, out, filter, window: 1, row: 1 }
-    const window = filter / before.grid.out
-    const row = [2, 3, 4, 5, 6, 7, 8].find((side) => side * side === window) ?? 1
-    return { count, out, filter, window, row }
+    if (before) {
+      const window = filter / before.grid.out
+      return { count, out, filter, window, plane: window, row: sideOf(window) ?? 1 }
+    }
+    for (let channels = 1; channels <= 3 && !this.earlier.some(({ isMatrix }) => isMatrix); channels++) {
+      const row = sideOf(filter / channels)
+      if (row !== undefined && row >= SMALLEST_IMAGE)
+        return { count, out, filter, window: 1, plane: filter / channels, row }
+    }
+    return { count, out, filter, window: 1, plane: 1, row: 1 }
   }
+}
+
+/** The side of a square of this many values, if there is one. */
+function sideOf(values: number): number | undefined {
+  for (let side = 2; side * side <= values; side++) if (side * side === values) return side
+  return undefined
 }
 
 /** A predicted value as a class of its size, doubled, and 1 where it is negative. */

@@ -1,7 +1,7 @@
 import type { Grid } from './value-predictor.ts'
 
 /** How many numbers' worth the density of the whole tensor counts in those of a row, column, channel or place. */
-const DENSITY_PRIOR = 3
+const DENSITY_PRIOR = 6
 /** The same for sizes. */
 const SIZE_PRIOR = 2
 

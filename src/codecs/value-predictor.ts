@@ -1,3 +1,5 @@
+import { LeastSquares } from './least-squares.ts'
+
 /** Where a value stands in a tensor `[out, in, ...kernel]` that is coded row by row. */
 export interface Grid {
   readonly count: number
@@ -7,27 +9,28 @@ export interface Grid {
   readonly filter: number
   /** Values of a kernel window: what an input channel has of a row. */
   readonly window: number
-  /** Values of a window's row; 1 where windows have none. */
+  /** Values of a plane that has rows of its own: a window, or all of a row that is an image. */
+  readonly plane: number
+  /** Values of a plane's row; 1 where planes have none. */
   readonly row: number
 }
 
 /** Rows and channels beyond these are not looked at, so that the work a value takes has a bound. */
 const MOST_ROWS = 1024
 const MOST_CHANNELS = 1024
-/** Neighbours that the local prediction looks at: six in the window, four channels before, two rows before. */
+/** Neighbours that the local prediction looks at: six in the plane, four channels before, two rows before. */
 const LOCAL = 12
 
-/** The step of the weights of rows, of channels, of neighbours, and of the three predictions in the sum of them. */
+/** The step of the weights of rows, of channels, and of the three predictions in the sum of them. */
 const ROW_STEP = 0.2
 const ROW_CALM = 60
 const CHANNEL_STEP = 0.0015
-const LOCAL_STEP = 0.001
 const SUM_STEP = 0.002
 /** Predictions stay within this many standard deviations. */
 const RANGE = 4
 
 /**
- * Predicts the values of a tensor by linear regressions that learn as they go (normalised least mean squares):
+ * Predicts the values of a tensor by linear regressions that learn as they go, by least mean squares or least squares:
  * from what other rows have in the same column, the more a row has resembled this one so far; from what the channels
  * before have in this row, the more two channels have resembled each other in the rows before; and from neighbours in
  * the window. Weights of networks are close to matrices of low rank, and filters are smooth: both show here.
@@ -50,14 +53,11 @@ export class ValuePredictor {
   private readonly placeValues: Float32Array
   private readonly placeLengths: Uint16Array
   private readonly channelWeights: Float64Array | undefined
-  private readonly localWeights = new Float64Array(LOCAL)
-  private readonly local = new Float64Array(LOCAL)
+  private readonly local = new LeastSquares(LOCAL)
   private readonly sumWeights = Float64Array.of(1, 1, 1)
   private squares = 1
   private seen = 1
   private rowSquares = 0
-  private localSquares = 0
-  private usualSquares = 1
 
   constructor(grid: Grid) {
     const { count, out, filter, window } = grid
@@ -123,9 +123,10 @@ export class ValuePredictor {
   }
 
   private byNeighbours(i: number, column: number): number {
-    const { values, local, localWeights, grid } = this
-    const { window, row, filter } = grid
-    const place = column % window
+    const { values, grid } = this
+    const local = this.local.inputs
+    const { window, plane, row, filter } = grid
+    const place = column % plane
     const x = place % row
     const y = (place / row) | 0
     local[0] = x > 0 ? values[i - 1] : 0
@@ -137,19 +138,12 @@ export class ValuePredictor {
     for (let k = 1; k <= 4; k++) local[5 + k] = column >= k * window ? values[i - k * window] : 0
     local[10] = i >= filter ? values[i - filter] : 0
     local[11] = i >= 2 * filter ? values[i - 2 * filter] : 0
-    let prediction = 0
-    let squares = 0
-    for (let k = 0; k < LOCAL; k++) {
-      prediction += localWeights[k] * local[k]
-      squares += local[k] * local[k]
-    }
-    this.localSquares = squares
-    return prediction
+    return this.local.predict()
   }
 
   /** Learns value `i`, for which `predict` was called before. */
   update(i: number, column: number, value: number): void {
-    const { predictions, sumWeights, local, localWeights, rowWeights } = this
+    const { predictions, sumWeights, rowWeights } = this
     this.values[i] = value
     this.squares += value * value
     this.seen++
@@ -167,9 +161,7 @@ export class ValuePredictor {
       this.columnValues[end] = value
       this.columnLengths[column]++
     }
-    this.usualSquares += (this.localSquares - this.usualSquares) * 0.001
-    const localStep = ((value - predictions[2]) * LOCAL_STEP) / (this.usualSquares / LOCAL + variance * 0.05)
-    for (let k = 0; k < LOCAL; k++) localWeights[k] += localStep * local[k]
+    this.local.learn(value - predictions[2], variance)
     const sumStep = ((value - predictions[3]) * SUM_STEP) / variance
     for (let k = 0; k < 3; k++) sumWeights[k] += sumStep * predictions[k]
   }

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { entropyBits } from '../../../src/codecs/accounting.ts'
 import { adaptive } from '../../../src/codecs/adaptive.ts'
 import { symbolArray, type SymbolOrder, type SymbolStream } from '../../../src/codecs/codec.ts'
+import { LeastSquares } from '../../../src/codecs/least-squares.ts'
 import { MOST_NUMBERS } from '../../../src/codecs/number-model.ts'
 import { decodeTogether, encodeTogether, predictive } from '../../../src/codecs/predictive.ts'
 import { logClass } from '../../../src/codecs/tensor-statistics.ts'
@@ -126,7 +127,7 @@ describe('the predictor of values', () => {
   it('comes to know a row that repeats one before, and neighbours that repeat', () => {
     const random = createRandom(8)
     const row = Array.from({ length: 200 }, () => random.normal())
-    const grid = { count: 800, out: 4, filter: 200, window: 1, row: 1 }
+    const grid = { count: 800, out: 4, filter: 200, window: 1, plane: 1, row: 1 }
     const predictor = new ValuePredictor(grid)
     let error = 0
     for (let i = 0; i < 800; i++) {
@@ -136,6 +137,23 @@ describe('the predictor of values', () => {
       predictor.update(i, column, row[column])
     }
     expect(error / 100).toBeLessThan(0.1)
+  })
+})
+
+describe('recursive least squares', () => {
+  it('finds the weights of a linear law, and stays finite where an input never comes', () => {
+    const random = createRandom(9)
+    const regression = new LeastSquares(3)
+    let error = 0
+    for (let i = 0; i < 100_000; i++) {
+      const inputs = [random.normal(), random.normal(), 0]
+      regression.inputs.set(inputs)
+      const value = inputs[0] * 0.5 - inputs[1] * 0.25
+      const prediction = regression.predict()
+      if (i >= 20_000) error = Math.max(error, Math.abs(value - prediction))
+      regression.learn(value - prediction, 1)
+    }
+    expect(error).toBeLessThan(0.05)
   })
 })
 
