@@ -53,7 +53,7 @@ export async function retrain(
   option: Exclude<RetrainOption, false>,
   context: Context,
   label: string,
-  further: Pick<TrainOptions, 'penalties' | 'constraint'> = {},
+  further: Pick<TrainOptions, 'penalties' | 'constraint' | 'memory'> = {},
 ): Promise<ReadonlyMap<string, Tensor>> {
   const settings = trainingSettings.parse({ ...context.training, ...option })
   const { model: trained } = await train(prepared, {

@@ -12,13 +12,14 @@ import { operators } from '../ir/ops/index.ts'
 import { inferShapes, rebatch } from '../ir/shapes.ts'
 import { elementCount, float32, int64, zeros, type Tensor } from '../tensor/tensor.ts'
 import { freshInput, logitsOf, trainingForward, type DropoutMask } from './forward.ts'
+import type { Constraint, Memory, Penalty } from './extensions.ts'
 import { losses } from './losses/index.ts'
 import { optimizers } from './optimizers/index.ts'
 import type { TrainingSettings } from './settings.ts'
 
-/** Something that a step replaces: a parameter, a slot of the optimizer, or a running statistic. */
+/** Something that a step replaces: a parameter, a slot of the optimizer, a running statistic, or a memory. */
 export interface StepState {
-  /** Of a parameter or statistic, the initializer's own name. */
+  /** Of what belongs to the model, the initializer's own name. */
   readonly name: string
   readonly initial: Tensor
   /** The graph input and output that hold the value before and after the step. */
@@ -37,7 +38,7 @@ export interface StepInputs {
   readonly labels: string
   /** float32 scalar. */
   readonly learningRate: string
-  /** Number of the update, from 1, a float32 scalar; absent where the optimizer does not ask. */
+  /** Number of the update, from 1, a float32 scalar; absent where nobody asks. */
   readonly step?: string
   /** Logits of the teacher, `[N, classes]`. */
   readonly teacher?: string
@@ -56,22 +57,6 @@ export interface TrainingStep {
   readonly outputs: { readonly loss: string; readonly correct: string }
 }
 
-/** Values that a penalty can be built from. Parameters go by the names of their initializers. */
-export interface PenaltyNames {
-  readonly logits: string
-  readonly labels: string
-  readonly parameters: readonly string[]
-}
-
-/** A further term of the loss: appends nodes and returns a float32 scalar, which is added to the loss. */
-export type Penalty = (draft: Draft, names: PenaltyNames) => string
-
-/**
- * Post-processing of a parameter after each update, such as clipping: appends nodes that read `value` and returns the
- * value that takes its place; `value` itself where the parameter is to be left alone.
- */
-export type Constraint = (draft: Draft, parameter: string, value: string) => string
-
 export interface StepOptions {
   readonly batchSize: number
   readonly parameters: readonly string[]
@@ -80,6 +65,7 @@ export interface StepOptions {
   readonly teacher?: { readonly weight: number; readonly temperature: number }
   readonly penalties?: readonly Penalty[]
   readonly constraint?: Constraint
+  readonly memory?: readonly Memory[]
   /** The output of the model that is trained; default: the first. */
   readonly output?: string
   /** Leaves batch normalization in its inference form. */
@@ -91,12 +77,12 @@ export interface StepOptions {
 
 /**
  * Builds the step for one batch size.
- * @throws UsageError when a parameter is no float32 initializer of the model.
+ * @throws UsageError when a parameter or a memory is no float32 initializer of the model, or one is both.
  * @throws UnsupportedError when the model cannot be differentiated, naming the node.
  */
 export function buildStep(model: Model, options: StepOptions): TrainingStep {
-  const { batchSize, parameters, settings } = options
-  checkParameters(model, parameters)
+  const { batchSize, parameters, settings, constraint, memory = [] } = options
+  checkParameters(model, parameters, memory)
   const forward = buildForward(model, options)
   const { model: differentiated, gradients } = differentiate(forward.model, { loss: forward.loss, parameters })
   const draft = createDraft(differentiated)
@@ -104,8 +90,9 @@ export function buildStep(model: Model, options: StepOptions): TrainingStep {
 
   const optimizer = optimizers[settings.optimizer]
   const learningRate = freshInput(draft, 'learning_rate', 'float32', [])
-  const step = optimizer.prepare ? freshInput(draft, 'step', 'float32', []) : undefined
-  const shared = step === undefined ? {} : optimizer.prepare!({ draft, settings, literal, step })
+  const asked = optimizer.prepare !== undefined || constraint !== undefined || memory.length > 0
+  const step = asked ? freshInput(draft, 'step', 'float32', []) : ''
+  const shared = optimizer.prepare?.({ draft, settings, literal, step }) ?? {}
 
   const state: StepState[] = []
   const taken = new Set([...draft.inputs.map(({ name }) => name), ...draft.initializers.keys()])
@@ -115,6 +102,7 @@ export function buildStep(model: Model, options: StepOptions): TrainingStep {
     taken.add(output)
     state.push({ name, initial, input, output, ofModel })
   }
+  const moved = new Map<string, string>()
   for (const parameter of parameters) {
     const initial = model.graph.initializers.get(parameter)!
     const slots = optimizer.slots(settings).map((slot) => {
@@ -129,12 +117,17 @@ export function buildStep(model: Model, options: StepOptions): TrainingStep {
       literal,
     )
     const next = optimizer.update({ draft, parameter, gradient, slots, learningRate, shared, settings, literal })
-    const constrained = options.constraint?.(draft, parameter, next.parameter) ?? next.parameter
+    const constrained = constraint?.(draft, parameter, next.parameter, { learningRate, step }) ?? next.parameter
+    moved.set(parameter, constrained)
     states(parameter, initial, parameter, constrained, true)
     slots.forEach((slot, i) => states(slot, zeros('float32', initial.shape), slot, next.slots[i], false))
   }
   for (const { initializer, next } of forward.statistics)
     states(initializer, model.graph.initializers.get(initializer)!, initializer, next, true)
+  for (const { name, next } of memory) {
+    const value = next(draft, { parameters: moved, learningRate, step })
+    states(name, model.graph.initializers.get(name)!, name, value, true)
+  }
 
   for (const { name, initial, ofModel } of state) {
     if (!ofModel) continue
@@ -160,7 +153,7 @@ export function buildStep(model: Model, options: StepOptions): TrainingStep {
       imageShape: forward.imageShape,
       labels: forward.labels,
       learningRate,
-      ...(step === undefined ? {} : { step }),
+      ...(asked ? { step } : {}),
       ...(forward.teacher === undefined ? {} : { teacher: forward.teacher }),
       masks: forward.masks,
     },
@@ -168,12 +161,12 @@ export function buildStep(model: Model, options: StepOptions): TrainingStep {
   }
 }
 
-function checkParameters(model: Model, parameters: readonly string[]): void {
+function checkParameters(model: Model, parameters: readonly string[], memory: readonly Memory[]): void {
   if (parameters.length === 0)
     throw new UsageError('no-parameters', 'there is nothing to train: the model has no float parameters', {
       hint: 'Name the initializers that are to be trained.',
     })
-  for (const name of parameters) {
+  for (const name of [...parameters, ...memory.map((one) => one.name)]) {
     const tensor = model.graph.initializers.get(name)
     if (!tensor) {
       const nearest = nearestName(name, model.graph.initializers.keys())
@@ -192,6 +185,12 @@ function checkParameters(model: Model, parameters: readonly string[]): void {
         },
       )
   }
+  const both = memory.find(({ name }) => parameters.includes(name))
+  if (both)
+    throw new UsageError('trained-memory', `the gradient cannot move '${both.name}', which a rule rewrites`, {
+      place: both.name,
+      hint: 'Leave it out of the parameters.',
+    })
 }
 
 interface Forward {

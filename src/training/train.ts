@@ -11,6 +11,7 @@ import { epochOrder, readBatches, type StepBatches } from './batches.ts'
 import { readCheckpoint, writeCheckpoint, type Checkpoint, type CheckpointStore } from './checkpoint.ts'
 import { createLossWatch, diverged } from './divergence.ts'
 import { aborted, evaluateWith } from './evaluate.ts'
+import type { Constraint, Memory, Penalty } from './extensions.ts'
 import { isBetter, type EpochRecord } from './history.ts'
 import { losses } from './losses/index.ts'
 import { trainableParameters } from './parameters.ts'
@@ -20,7 +21,7 @@ import { createReporter } from './reporter.ts'
 import { createStepRunner } from './runner.ts'
 import { learningRateAt } from './schedules.ts'
 import type { TrainingSettings } from './settings.ts'
-import { buildStep, type Constraint, type Penalty, type TrainingStep } from './step.ts'
+import { buildStep, type TrainingStep } from './step.ts'
 import { createTeacher, type Teacher, type TeacherOptions } from './teacher.ts'
 import { batchElements, chooseStepsPerRun, estimateStepMs } from './work.ts'
 
@@ -29,7 +30,7 @@ export interface TrainOptions {
   /** Examples for choices: measured after each epoch. */
   readonly validation?: Dataset
   readonly settings: TrainingSettings
-  /** Names of the float32 initializers that are trained; default `trainableParameters(model)`. */
+  /** Names of the float32 initializers that are trained; default `trainableParameters(model)`, memories left out. */
   readonly parameters?: readonly string[]
   readonly engine: Engine
   /** Of the order of the examples, augmentation and dropout. */
@@ -46,6 +47,8 @@ export interface TrainOptions {
   readonly penalties?: readonly Penalty[]
   /** Post-processing of parameters after each update. */
   readonly constraint?: Constraint
+  /** Initializers that are rewritten after each update, by rules instead of gradients. */
+  readonly memory?: readonly Memory[]
   /** The output that is trained; default: the first. */
   readonly output?: string
   /** Leaves batch normalization in its inference form, with the statistics that the model has. */
@@ -81,7 +84,8 @@ export async function train(original: Model, options: TrainOptions): Promise<Tra
   if (data.size === 0) throw new DataError('no-examples', 'there are no examples to train on', { place: data.name })
   if (settings.patience !== undefined && !validation)
     throw new UsageError('no-validation', 'stopping early needs validation data', { place: 'patience' })
-  const parameters = options.parameters ?? trainableParameters(model)
+  const remembered = new Set(options.memory?.map(({ name }) => name))
+  const parameters = options.parameters ?? trainableParameters(model).filter((name) => !remembered.has(name))
   const batchSize = Math.min(settings.batchSize, data.size)
   const stepMs = estimateStepMs(model, batchSize)
   const perRun = options.stepsPerRun ?? chooseStepsPerRun(stepMs, batchElements(data.inputShape, batchSize))
@@ -288,7 +292,7 @@ function checkFinite(state: ReadonlyMap<string, Tensor>, step: number, learningR
 
 /** Tells whether a checkpoint is of this run: the settings, the data's name and size, the starting model. */
 function fingerprintOf(step: TrainingStep, options: TrainOptions, parameters: readonly string[]): string {
-  const { settings, seed, data, validation, teacher, penalties, constraint, frozenStatistics = false } = options
+  const { settings, seed, data, validation, teacher, penalties, constraint, memory, frozenStatistics = false } = options
   const facts = JSON.stringify({
     settings,
     seed,
@@ -297,6 +301,7 @@ function fingerprintOf(step: TrainingStep, options: TrainOptions, parameters: re
     validation: validation ? [validation.name, validation.size] : [],
     teacher: teacher ? [teacher.temperature, teacher.weight] : [],
     extras: [penalties?.length ?? 0, constraint !== undefined, frozenStatistics],
+    ...(memory?.length ? { memory: memory.map(({ name }) => name) } : {}),
     nodes: step.model.graph.nodes.length,
   })
   let crc = crc32(new TextEncoder().encode(facts))

@@ -1,7 +1,7 @@
 /** What weights on a grid will take in the file, as a term of the loss. */
 import type { Draft } from '../../ir/draft.ts'
 import { elementCount, float32, int64 } from '../../tensor/tensor.ts'
-import type { Penalty } from '../../training/step.ts'
+import type { Penalty } from '../../training/extensions.ts'
 
 /** A parameter whose multiples of `step` are what the file will hold. */
 export interface GridWeight {
