@@ -1,58 +1,151 @@
 import { z } from 'zod'
+import { ModelError } from '../../errors.ts'
 import type { Model } from '../../ir/model.ts'
 import type { Layer } from '../../ir/rewrite.ts'
 import type { Paper } from '../../paper.ts'
-import { chooseLayers, layerChoiceOptions, layerOverrides, optionsOfLayer } from '../layer-choice.ts'
+import { fromFloat32 } from '../../tensor/half.ts'
+import type { Tensor } from '../../tensor/tensor.ts'
+import { chooseLayers, layerChoiceOptions, layerOverrides } from '../layer-choice.ts'
 import { defineMethod, type Context, type Method, type Need } from '../method.ts'
-import { deviation, finiteWeights, isPlainFloat } from '../weights.ts'
+import { finiteWeights, isPlainFloat, withInitializers } from '../weights.ts'
 import { withMasksApplied } from './masks.ts'
-import { pruneInRounds, retrainedBetween, roundOptions, sparsitySchedules } from './rounds.ts'
+import { hasOwnAmount, parsePattern, patternOption, unitsOf, type PatternKind, type Units } from './patterns.ts'
+import { pruneInRounds, retrainedBetween, roundOptions, type Pruned } from './rounds.ts'
 import { assertOneThreshold, scopeOption } from './scope.ts'
+import {
+  amountOf,
+  assertSomethingStays,
+  masksWithin,
+  weightAmountOptions,
+  removedAt,
+  strengthened,
+  type ScoredLayer,
+} from './weight-amounts.ts'
 
-const amount = {
-  sparsity: z.number().min(0).lt(1).optional().describe('share of the weights to remove'),
-  quality: z.number().min(0).optional().describe('remove what is below this factor times the standard deviation'),
-}
+/** How what is left of a layer is refitted to what the layer computed before. */
+const refitOption = z
+  .union([
+    z.literal(false),
+    z.strictObject({
+      samples: z.number().int().min(1).max(1_000_000).default(512).describe('examples of the training data to look at'),
+      damping: z
+        .number()
+        .min(0)
+        .max(1)
+        .default(0.01)
+        .describe('share of the mean second moment that is added to each: keeps weights small where inputs agree'),
+    }),
+  ])
+  .describe('least squares of the weights that stay, on calibration data, before any retraining; false for none')
 
 /** The options of every weight pruner. */
 const pruningOptions = {
-  ...amount,
+  ...weightAmountOptions,
   scope: scopeOption,
+  pattern: patternOption,
+  refit: refitOption.default(false),
   ...roundOptions,
   ...layerChoiceOptions,
-  layers: layerOverrides(amount),
+  layers: layerOverrides(weightAmountOptions),
 }
 
 export type PruningOptions = z.infer<z.ZodObject<typeof pruningOptions>>
 
+/** What a criterion prepares itself from, once a round. */
+export interface LayersToPrepare<Options = PruningOptions> {
+  readonly model: Model
+  /** The layers that are pruned, one for each different weight. */
+  readonly layers: readonly Layer[]
+  readonly options: Options
+  readonly context: Context
+}
+
 /** What a criterion sees of a layer. */
-export interface WeightsToScore {
+export interface WeightsToScore<Options = PruningOptions, Prepared = undefined> {
   readonly layer: Layer
   /** The weights, row-major in the layer's own layout. */
   readonly weight: Float32Array
   readonly shape: readonly number[]
+  /** The model as it is in this round. */
+  readonly model: Model
+  readonly options: Options
+  /** What `prepare` gave. */
+  readonly prepared: Prepared
   readonly context: Context
 }
 
-export interface WeightPruner<Name extends string> {
+/** A layer of which a method is to remove so many weights, in the way that it knows best. */
+export interface LayerToPrune {
+  readonly layer: Layer
+  /** The weights, row-major in the layer's own layout. */
+  readonly weight: Float32Array
+  readonly shape: readonly number[]
+  /** How many weights are to be zero afterwards, those included that are zero already; less than all. */
+  readonly remove: number
+}
+
+export interface LayersToSelect<Options = PruningOptions, Prepared = undefined> {
+  readonly model: Model
+  readonly layers: readonly LayerToPrune[]
+  readonly options: Options
+  /** What `prepare` gave. */
+  readonly prepared: Prepared
+  readonly context: Context
+}
+
+interface WeightPrunerBase<Name extends string, Shape extends z.ZodRawShape, Prepared> {
   readonly name: Name
   readonly summary: string
   readonly paper: Paper
   readonly needs?: readonly Need[]
-  /** One score a weight, finite and not negative; larger is kept, and a weight that is zero scores 0. */
-  score(weights: WeightsToScore): Float32Array | Promise<Float32Array>
+  /** Options of the criterion itself. */
+  readonly options?: Shape
+  /** What options of the family are where nothing is said, if the paper has it otherwise. */
+  readonly defaults?: { readonly refit?: z.input<typeof refitOption> }
+  /** What all layers are scored with: calibration, gradients. Called once a round. */
+  prepare?(input: LayersToPrepare<OptionsOf<Shape>>): Promise<Prepared> | Prepared
 }
 
+type OptionsOf<Shape extends z.ZodRawShape> = PruningOptions & z.infer<z.ZodObject<Shape>>
+
+interface ByScore<Shape extends z.ZodRawShape, Prepared> {
+  /**
+   * A new array with one score a weight, finite and not negative; larger is kept. The family takes the scores of weights
+   * that are zero as zero.
+   */
+  score(weights: WeightsToScore<OptionsOf<Shape>, Prepared>): Float32Array | Promise<Float32Array>
+  readonly select?: undefined
+}
+
+interface BySelection<Shape extends z.ZodRawShape, Prepared> {
+  /** The new values of each layer, by the name of its weight, in its layout: zeros are what is removed. */
+  select(input: LayersToSelect<OptionsOf<Shape>, Prepared>): Promise<ReadonlyMap<string, Float32Array>>
+  /** Patterns that the selection respects besides 'unstructured'. */
+  readonly patterns?: readonly PatternKind[]
+  readonly score?: undefined
+}
+
+/** A method that sets single weights to zero: it scores them, or selects them itself. */
+export type WeightPruner<
+  Name extends string,
+  Shape extends z.ZodRawShape = {},
+  Prepared = undefined,
+> = WeightPrunerBase<Name, Shape, Prepared> & (ByScore<Shape, Prepared> | BySelection<Shape, Prepared>)
+
+type AnyPruner = WeightPruner<string, z.ZodRawShape, unknown>
+
 /**
- * Makes the record of a method that sets single weights to zero. The family chooses layers and thresholds, and retrains
- * what is left under a fixed mask; `score` says which weights matter. In the result the weights are plain initializers
- * with zeros: the shape of the network does not change, and only a sparse format gets smaller by it.
+ * Makes the record of a method that sets single weights to zero. The family chooses layers, amounts and patterns, refits
+ * what is left by least squares where that is asked for, and retrains it under a fixed mask; `score` says which weights
+ * matter, or `select` removes a number of them itself. In the result the weights are plain initializers with zeros: the
+ * shape of the network does not change, and only a sparse format gets smaller by it.
  *
- * A layer never loses all of its weights: the one with the largest score stays.
+ * A layer never loses all of its weights: the one with the largest score stays, and the report says so.
  */
-export function defineWeightPruner<const Name extends string>(
-  pruner: WeightPruner<Name>,
+export function defineWeightPruner<const Name extends string, Shape extends z.ZodRawShape = {}, Prepared = undefined>(
+  pruner: WeightPruner<Name, Shape, Prepared>,
 ): Method<Name, PruningOptions> {
+  const known: readonly PatternKind[] = pruner.select ? (pruner.patterns ?? []) : ['n-of-m', 'block']
   return defineMethod({
     name: pruner.name,
     family: 'pruning',
@@ -60,129 +153,115 @@ export function defineWeightPruner<const Name extends string>(
     paper: pruner.paper,
     needs: pruner.needs ?? [],
     options: z
-      .strictObject(pruningOptions)
+      .strictObject({
+        ...pruningOptions,
+        refit: refitOption.default(refitOption.parse(pruner.defaults?.refit ?? false)),
+        ...pruner.options,
+      })
       .refine((options) => options.sparsity === undefined || options.quality === undefined, {
         message: 'sparsity and quality exclude each other',
         path: ['quality'],
       })
-      .refine(...retrainedBetween) as z.ZodType<PruningOptions>,
-    strength: strengthOf,
-    apply: (model, options, context) => prune(model, pruner, options, context),
+      .refine((options) => parsePattern(options.pattern)?.kind !== 'n-of-m' || !hasOwnAmount(options), {
+        message: 'a pattern N:M says itself how many weights go: it goes with neither sparsity nor quality',
+        path: ['pattern'],
+      })
+      .refine((options) => parsePattern(options.pattern)?.kind !== 'n-of-m' || options.scope === 'layer', {
+        message: 'a pattern N:M holds in each row: it needs scope: layer',
+        path: ['scope'],
+      })
+      .refine(
+        ({ pattern }) => {
+          const kind = parsePattern(pattern)?.kind
+          return kind === undefined || known.includes(kind)
+        },
+        { message: `${pruner.name} does not know this pattern`, path: ['pattern'] },
+      )
+      .refine(...retrainedBetween),
+    strength: strengthened,
+    apply: (model, options, context) => prune(model, pruner as unknown as AnyPruner, options, context),
   })
 }
 
-async function prune(model: Model, pruner: WeightPruner<string>, options: PruningOptions, context: Context) {
+async function prune(model: Model, pruner: AnyPruner, options: PruningOptions, context: Context): Promise<Model> {
+  const pattern = parsePattern(options.pattern)
+  const units = new Map<string, Units>()
   const chosen = chooseLayers(model, options, context).filter((layer) => {
-    const plain = isPlainFloat(model, layer)
-    if (!plain) context.skip(layer.name, 'its weights are not plain floats: they were shared or quantized before')
-    return plain
+    if (!isPlainFloat(model, layer)) {
+      context.skip(layer.name, 'its weights are not plain floats: they were shared or quantized before')
+      return false
+    }
+    if (!pattern) return true
+    const own = unitsOf(model, layer, pattern)
+    if (own) units.set(layer.weight, own)
+    else context.skip(layer.name, `the pattern ${options.pattern} needs rows of inputs, which a Reshape hides here`)
+    return own !== undefined
   })
   assertOneThreshold(options)
+  assertSomethingStays(chosen, options, model)
   return pruneInRounds(model, options, context, async (current, t) => {
-    const masks = await masksOfRound(current, chosen, pruner, options, t, context)
-    return { model: withMasksApplied(current, masks), masks }
+    const input = { model: current, layers: chosen, options: options as OptionsOf<z.ZodRawShape>, context }
+    const prepared = await pruner.prepare?.(input)
+    return pruner.select
+      ? await selected(current, pruner.select, { ...input, prepared, units }, t)
+      : await masked(current, pruner, { ...input, prepared, units }, t)
   })
 }
 
-/** The masks, by weight: 1 where the weight stays. */
-async function masksOfRound(
-  model: Model,
-  chosen: readonly Layer[],
-  pruner: WeightPruner<string>,
-  options: PruningOptions,
-  t: number,
-  context: Context,
-): Promise<Map<string, Float32Array>> {
-  const scored: { layer: Layer; weight: Float32Array; scores: Float32Array }[] = []
-  for (const layer of chosen) {
-    const tensor = model.graph.initializers.get(layer.weight)!
+interface Round extends LayersToPrepare<OptionsOf<z.ZodRawShape>> {
+  readonly prepared: unknown
+  /** By weight, where there is a pattern. */
+  readonly units: ReadonlyMap<string, Units>
+}
+
+/** A round of a method that scores. */
+async function masked(current: Model, pruner: AnyPruner, round: Round, t: number): Promise<Pruned> {
+  const { layers, units, options, prepared, context } = round
+  const scored: ScoredLayer[] = []
+  for (const layer of layers) {
+    context.signal?.throwIfAborted()
+    const tensor = current.graph.initializers.get(layer.weight)!
     const weight = finiteWeights(layer.weight, tensor)
-    scored.push({ layer, weight, scores: await pruner.score({ layer, weight, shape: tensor.shape, context }) })
+    const toScore = { layer, weight, shape: tensor.shape, model: current, options, prepared, context }
+    const scores = await pruner.score!(toScore)
+    checkScores(scores, weight, pruner.name, layer)
+    scored.push({ layer, weight, scores, units: units.get(layer.weight) })
   }
-  const grow = sparsitySchedules[options.schedule]
-  const masks = new Map<string, Float32Array>()
-  if (options.scope === 'global') {
-    const all = joined(scored.map(({ scores }) => scores))
-    const keep = maskOf(all, joined(scored.map(({ weight }) => weight)), options, t, grow)
-    let offset = 0
-    for (const { layer, scores } of scored) {
-      const mask = keep.slice(offset, offset + scores.length)
-      offset += scores.length
-      keepBest(mask, scores)
-      masks.set(layer.weight, mask)
-    }
-  } else
-    for (const { layer, weight, scores } of scored) {
-      const mask = maskOf(scores, weight, amountOf(options, layer, model), t, grow)
-      keepBest(mask, scores)
-      masks.set(layer.weight, mask)
-    }
-  return masks
+  const masks = masksWithin(scored, options, current, t, context)
+  return { model: withMasksApplied(current, masks), masks }
 }
 
-/** What is removed from a layer. An override of one amount sets the other aside. */
-function amountOf(options: PruningOptions, layer: Layer, model: Model): Pick<PruningOptions, 'sparsity' | 'quality'> {
-  const { layers } = options
-  const own = optionsOfLayer<PruningOptions>(
-    { ...options, sparsity: undefined, quality: undefined, layers },
-    layer,
-    model,
-  )
-  return own.sparsity === undefined && own.quality === undefined ? options : own
-}
-
-/**
- * Section 3.1 of Han et al. 2015: what is below quality × σ goes, σ being the deviation of the weights that are left.
- * With a sparsity, exactly that share goes; of equal scores the first ones.
- */
-function maskOf(
-  scores: Float32Array,
-  weights: Float32Array,
-  { sparsity, quality }: Pick<PruningOptions, 'sparsity' | 'quality'>,
-  t: number,
-  grow: (final: number, t: number) => number,
-): Float32Array {
-  if (sparsity === undefined) {
-    const threshold = (quality ?? 1) * t * deviation(weights)
-    return scores.map((score, i) => (score < threshold || weights[i] === 0 ? 0 : 1))
-  }
-  const remove = Math.round(grow(sparsity, t) * scores.length)
-  const mask = new Float32Array(scores.length).fill(1)
-  if (remove === 0) return mask
-  const threshold = Float32Array.from(scores).sort()[remove - 1]
-  let ties = remove
-  for (const score of scores) if (score < threshold) ties--
-  for (let i = 0; i < scores.length; i++)
-    if (scores[i] < threshold || (scores[i] === threshold && ties-- > 0)) mask[i] = 0
-  return mask
-}
-
-function keepBest(mask: Float32Array, scores: Float32Array): void {
-  if (mask.length === 0 || mask.includes(1)) return
-  let best = 0
-  for (let i = 1; i < scores.length; i++) if (scores[i] > scores[best]) best = i
-  mask[best] = 1
-}
-
-function joined(parts: readonly Float32Array[]): Float32Array {
-  const result = new Float32Array(parts.reduce((sum, part) => sum + part.length, 0))
-  let offset = 0
-  for (const part of parts) {
-    result.set(part, offset)
-    offset += part.length
-  }
-  return result
-}
-
-/** At strength s the share of kept weights is raised to the power s; a quality factor is multiplied by it. */
-function strengthOf(options: PruningOptions, s: number): PruningOptions {
-  const scaled = <A extends { sparsity?: number; quality?: number }>(amounts: A): A => ({
-    ...amounts,
-    ...(amounts.sparsity === undefined ? {} : { sparsity: 1 - (1 - amounts.sparsity) ** s }),
-    ...(amounts.quality === undefined ? {} : { quality: amounts.quality * s }),
+/** A round of a method that removes weights itself. */
+async function selected(current: Model, select: NonNullable<AnyPruner['select']>, round: Round, t: number) {
+  const { layers, units, options, context } = round
+  const toPrune = layers.map((layer): LayerToPrune => {
+    const tensor = current.graph.initializers.get(layer.weight)!
+    const weight = finiteWeights(layer.weight, tensor)
+    const remove = removedAt(weight, amountOf(options, layer, current), t, options.schedule, units.get(layer.weight))
+    return { layer, weight, shape: tensor.shape, remove: Math.min(remove, weight.length - 1) }
   })
-  const base = options.sparsity === undefined && options.quality === undefined ? { ...options, quality: 1 } : options
-  const layers =
-    options.layers && Object.fromEntries(Object.entries(options.layers).map(([key, o]) => [key, scaled(o)]))
-  return { ...scaled(base), layers }
+  const found = await select({ ...round, layers: toPrune, context })
+  const masks = new Map<string, Float32Array>()
+  const replaced = new Map<string, Tensor>()
+  for (const [name, values] of found) {
+    const { dtype, shape } = current.graph.initializers.get(name)!
+    masks.set(
+      name,
+      values.map((value) => (value === 0 ? 0 : 1)),
+    )
+    replaced.set(name, fromFloat32(dtype, shape, values))
+  }
+  return { model: withInitializers(current, replaced), masks }
+}
+
+/** Sets the scores of weights that are zero to zero. @throws ModelError when a score is none. */
+function checkScores(scores: Float32Array, weight: Float32Array, criterion: string, layer: Layer): void {
+  for (let i = 0; i < scores.length; i++) {
+    if (!(scores[i] >= 0 && scores[i] < Number.POSITIVE_INFINITY))
+      throw new ModelError('score-not-finite', `'${criterion}' scores a weight of '${layer.name}' with ${scores[i]}`, {
+        place: layer.name,
+        hint: 'Exclude the layer, or look what its weights and its data are.',
+      })
+    if (weight[i] === 0) scores[i] = 0
+  }
 }
