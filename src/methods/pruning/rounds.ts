@@ -61,16 +61,27 @@ export async function pruneInRounds(
     if (!training) continue
     const settings = { ...(options.retrain || undefined), ...(round === rounds ? options.finish : undefined) }
     const label = rounds > 1 ? `retrain ${round}/${rounds}` : 'retrain'
-    const masks = new Map([...masksOfZeros(current), ...pruned.masks])
-    const prepared = withMasks(withScaledDropout(current, masks), masks)
-    const trained = await retrain(prepared, parametersOf(current), settings, context, label)
-    current = withMasksApplied(adoptTrained(current, trained), masks)
+    current = await retrainMasked(current, pruned.masks, settings, context, label)
   }
   return current
 }
 
+/** Retrains what the masks leave, and what is zero elsewhere stays zero too: the training behind every removal of weights. */
+export async function retrainMasked(
+  model: Model,
+  own: Masks,
+  settings: Parameters<typeof retrain>[2],
+  context: Context,
+  label: string,
+): Promise<Model> {
+  const masks = new Map([...masksOfZeros(model), ...own])
+  const prepared = withMasks(withScaledDropout(model, masks), masks)
+  const trained = await retrain(prepared, parametersOf(model), settings, context, label)
+  return withMasksApplied(adoptTrained(model, trained), masks)
+}
+
 /** What retraining moves: codes and codebooks of layers that were shared or quantized before stay as they are. */
-function parametersOf(model: Model): string[] {
+export function parametersOf(model: Model): string[] {
   const fixed = new Set(
     layers(model)
       .filter((layer) => !isPlainFloat(model, layer))
