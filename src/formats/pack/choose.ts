@@ -5,6 +5,7 @@ import { histogram } from '../../codecs/canonical.ts'
 import { symbolArray, takesAlphabet, type Codec, type SymbolOrder, type Symbols } from '../../codecs/codec.ts'
 import { codecs } from '../../codecs/index.ts'
 import { MOST_NUMBERS } from '../../codecs/number-model.ts'
+import { createPredictiveBudget, decisionsOf } from '../../codecs/predictive-budget.ts'
 import { encodeTogether, predictive } from '../../codecs/predictive.ts'
 import { nearestName, UsageError } from '../../errors.ts'
 import { JOINT, type Stream } from './content.ts'
@@ -37,8 +38,6 @@ const WHOLE = 1 << 20
 const SAMPLE = 1 << 16
 /** Binary decisions that `mixing` may take in one pack: some ten seconds. */
 const MIXING_BUDGET = 2e7
-/** The same for `predictive`. */
-const PREDICTIVE_BUDGET = 1.6e7
 
 /** Numbers up to which all tensors are coded together; where there are more, the large ones are on their own. */
 const TOGETHER = 1 << 19
@@ -161,21 +160,15 @@ interface Waiting {
 
 /** The streams that `predictive` has time for: where not for all, not for the largest. */
 function withinBudget(waiting: readonly Waiting[]): ReadonlySet<Stream> {
-  const costs = waiting.map(({ source: { symbols, alphabet }, stream }) => {
-    let zeros = 0
-    for (const symbol of symbols) if (symbol === 0) zeros++
-    return { stream, cost: symbols.length + (symbols.length - zeros) * bitsFor(alphabet) }
-  })
-  costs.sort((a, b) => a.cost - b.cost)
-  const affordable = new Set<Stream>()
-  let spent = 0
-  let numbers = 0
-  for (const { stream, cost } of costs) {
-    spent += cost
-    numbers += stream.count
-    if (spent <= PREDICTIVE_BUDGET && numbers <= MOST_NUMBERS) affordable.add(stream)
-  }
-  return affordable
+  const costs = waiting.map(({ source: { symbols, alphabet }, stream }) => ({
+    stream,
+    decisions: decisionsOf(symbols, alphabet),
+  }))
+  costs.sort((a, b) => a.decisions - b.decisions)
+  const budget = createPredictiveBudget()
+  return new Set(
+    costs.filter(({ stream, decisions }) => budget.fits(stream.count, decisions)).map(({ stream }) => stream),
+  )
 }
 
 /** A run of whole filters, or simply symbols, from the middle of the stream. */

@@ -73,7 +73,7 @@ export function quantizeLayer(task: LayerTask): QuantizedLayer | undefined {
   const hasMoments = task.moments !== undefined && spread.some((variance) => variance > 0)
   const metric = metricOf(task, hasMoments ? task.moments : undefined)
   const gain = gainsOf(task, hasMoments ? spread : rowVariances(values, rows), channels)
-  const dependent = task.trellis && task.grid === 'uniform' && inOrder(rows)
+  const dependent = task.trellis && task.grid === 'uniform' && rowsInOrder(rows)
   const uniformSteps = stepsOf(task, metric, gain, channels)
   const finer = dependent && lambda > 0 ? DEPENDENT_STEP : 1
   const steps = storedScale(
@@ -121,7 +121,7 @@ export function quantizeLayer(task: LayerTask): QuantizedLayer | undefined {
 }
 
 /** Whether one row lies behind another, as coders see them. */
-function inOrder({ stride, base, length }: WeightRows): boolean {
+export function rowsInOrder({ stride, base, length }: WeightRows): boolean {
   return stride === 1 && base.every((at, row) => at === row * length)
 }
 

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { createPredictiveBudget, decisionsOf, type PredictiveBudget } from '../../codecs/predictive-budget.ts'
 import { UsageError } from '../../errors.ts'
 import type { Model } from '../../ir/model.ts'
 import type { Layer } from '../../ir/rewrite.ts'
@@ -13,9 +14,9 @@ import { withCodebooks, type CodebookLayer } from '../codebooks.ts'
 import { chooseLayers, layerChoiceOptions, layerOverrides, optionsOfLayer } from '../layer-choice.ts'
 import { defineMethod, type Context } from '../method.ts'
 import { finiteWeights, isPlainFloat } from '../weights.ts'
-import { anyRows, weightRows } from '../weight-rows.ts'
+import { anyRows, weightRows, type WeightRows } from '../weight-rows.ts'
 import { ownBiases, withIntegerBias, withIntegerCodes, type CodedBias, type CodedWeight } from './integer-codes.ts'
-import { quantizeLayer, type QuantizedLayer } from './quantize-layer.ts'
+import { quantizeLayer, rowsInOrder, type QuantizedLayer } from './quantize-layer.ts'
 
 const layerOptions = {
   lambda: z
@@ -34,7 +35,7 @@ const layerOptions = {
     .boolean()
     .default(false)
     .describe(
-      'let codes depend on those before them, as the coder of small models knows; where rows are not stored one by one: no',
+      'let codes depend on those before them, as the coder of small models knows; not where rows are not stored one by one',
     ),
   bits: z.number().int().min(1).max(8).default(5).describe('a trained codebook has at most 2^bits values'),
   granularity: z
@@ -96,8 +97,9 @@ type Options = z.infer<typeof options>
  *
  * With `trellis` what a weight may be depends on those before it in the file, see `src/codecs/dependent.ts`. The codes of
  * layers of SqueezeNet and ResNet-20 took 3 to 6 % fewer bytes for the same distortion at 1 to 3.5 bits a weight, with error
- * feedback and without, and -1 to 7 % in a layer of 2,304 weights (`npm run bench -- trellis`). That is for models that the
- * codec `predictive` has time for: one that does not know the trellis needs 20 to 60 % more. It takes eight times as long.
+ * feedback and without, and -1 to 7 % in a layer of 2,304 weights (`npm run bench -- trellis`). That is for layers that the
+ * codec `predictive` has time for, since one that does not know the trellis needs 20 to 60 % more: the smallest ones until
+ * a file is full; the others are done without, and the report says so. It takes eight times as long.
  *
  * Differs from the paper: codes are chosen with error feedback (Frantar et al., GPTQ, 2022) instead of independently;
  * distortion is measured at the outputs of layers; rates come from contexts as our coder has them.
@@ -137,29 +139,26 @@ interface Chosen {
   readonly values: Float32Array
 }
 
+type LayerOptions = Pick<Options, 'lambda' | 'grid' | 'trellis' | 'bits' | 'granularity'>
+
 async function quantize(model: Model, given: Options, context: Context): Promise<Model> {
   const chosen = plainLayers(model, given, context)
   const total = chosen.reduce((sum, { values }) => sum + values.length, 0)
   const { moments, sensitivity } = await statisticsOf(model, chosen, given, context)
   const biases = given.biases ? ownBiases(model) : new Map<string, Tensor>()
-  const coded: CodedWeight[] = []
-  const shared: CodebookLayer[] = []
-  const codedBiases: CodedBias[] = []
-  for (const [position, { layer, tensor, values }] of chosen.entries()) {
+  const budget = createPredictiveBudget()
+  const results = new Map<Chosen, QuantizedLayer>()
+  const biasOf = new Map<Chosen, string>()
+  // The order in which the writer of packs gives the time of its slowest coder away, which decides on trellises.
+  const bySize = chosen.toSorted((a, b) => a.values.length - b.values.length)
+  for (const [position, one] of bySize.entries()) {
+    const { layer, tensor, values } = one
     context.signal?.throwIfAborted()
     const detail = { layer: layer.name }
     context.progress?.({ task: 'rate-distortion', done: position, total: chosen.length, detail })
-    const { lambda, granularity, grid, trellis, bits } = optionsOfLayer(given, layer, model)
-    if (trellis && grid === 'k-means')
-      throw new UsageError('rate-distortion-trellis', 'a trellis needs a uniform grid', {
-        place: layer.name,
-        hint: "Choose the grid 'uniform', or no trellis.",
-      })
-    if (granularity === 'channel' && grid === 'k-means')
-      throw new UsageError('rate-distortion-codebooks', 'a trained grid is one for all channels of a layer', {
-        place: layer.name,
-        hint: "Choose the granularity 'tensor' or the grid 'uniform'.",
-      })
+    const own = optionsOfLayer(given, layer, model)
+    checkOptions(own, layer)
+    const { granularity } = own
     if (granularity === 'channel' && layer.outAxis === undefined) {
       context.skip(layer.name, 'a Reshape mixes its output channels: one step a channel is not possible')
       continue
@@ -172,33 +171,90 @@ async function quantize(model: Model, given: Options, context: Context): Promise
         ? { tensor: biasTensor, values: finiteWeights(biasName!, biasTensor) }
         : undefined
     const perChannel = sensitivity.get(layer.weight)
-    const result = quantizeLayer({
-      ...given,
-      weight: tensor,
-      values,
-      rows,
-      moments: moments.get(layer.weight),
-      sensitivity: perChannel && Float64Array.from(rows.output, (channel) => perChannel[channel]),
-      bias,
-      lambda,
-      grid,
-      trellis,
-      bits,
-      total,
-      axis: granularity === 'channel' ? layer.outAxis : undefined,
-    })
+    const choose = (trellis: boolean) =>
+      quantizeLayer({
+        ...given,
+        ...own,
+        weight: tensor,
+        values,
+        rows,
+        moments: moments.get(layer.weight),
+        sensitivity: perChannel && Float64Array.from(rows.output, (channel) => perChannel[channel]),
+        bias,
+        trellis,
+        total,
+        axis: granularity === 'channel' ? layer.outAxis : undefined,
+      })
+    let obstacle = own.trellis ? trellisObstacle(rows, values.length, budget) : undefined
+    const trellis = own.trellis && obstacle === undefined
+    let result = choose(trellis)
+    if (result && !budget.fits(values.length, decisions(result)) && trellis) {
+      obstacle = TOO_LARGE
+      result = choose(false)
+    }
     if (!result) context.skip(layer.name, 'its weights are too small for a step of their type')
     else if (result.bits >= values.length * dtypes[tensor.dtype].bits)
       context.skip(layer.name, `codes are no smaller: ${Math.ceil(result.bits / 8)} bytes for ${values.length} weights`)
     else {
-      if (result.weight) coded.push({ layer, ...result.weight })
-      if (result.shared) shared.push(codebookLayer(layer, tensor, result.shared))
-      if (result.bias) codedBiases.push({ bias: biasName!, ...result.bias })
+      if (obstacle !== undefined) context.skip(layer.name, `its codes have no trellis: ${obstacle}`)
+      results.set(one, result)
+      if (result.bias) biasOf.set(one, biasName!)
     }
   }
   context.progress?.({ task: 'rate-distortion', done: chosen.length, total: chosen.length })
-  const written = withIntegerBias(withIntegerCodes(model, coded), codedBiases)
-  return withCodebooks(written, shared, false).model
+  return withResults(model, chosen, results, biasOf)
+}
+
+/** @throws UsageError when options contradict each other, at the layer for which they do. */
+function checkOptions({ trellis, grid, granularity }: LayerOptions, { name: place }: Layer): void {
+  if (grid === 'uniform') return
+  if (trellis)
+    throw new UsageError('rate-distortion-trellis', 'a trellis needs a uniform grid', {
+      place,
+      hint: "Choose the grid 'uniform', or no trellis.",
+    })
+  if (granularity === 'channel')
+    throw new UsageError('rate-distortion-codebooks', 'a trained grid is one for all channels of a layer', {
+      place,
+      hint: "Choose the granularity 'tensor' or the grid 'uniform'.",
+    })
+}
+
+const TOO_LARGE = "the codec 'predictive', which knows it, takes no more numbers in one file"
+
+/** Why codes cannot depend on each other, or would only cost more. */
+function trellisObstacle(rows: WeightRows, count: number, budget: PredictiveBudget): string | undefined {
+  if (!rowsInOrder(rows)) return 'the rows of its weight are not stored one by one'
+  return budget.mayFit(count) ? undefined : TOO_LARGE
+}
+
+/** What the writer of packs will count for the codes. */
+function decisions({ weight, shared }: QuantizedLayer): number {
+  if (shared) return decisionsOf(shared.places, shared.codebook.length)
+  const { codes } = weight!
+  let largest = 0
+  for (const code of codes) largest = Math.max(largest, Math.abs(code))
+  return decisionsOf(codes, 2 * largest + 1)
+}
+
+/** The model with codes for the layers that have a result, in the order of the graph. */
+function withResults(
+  model: Model,
+  chosen: readonly Chosen[],
+  results: ReadonlyMap<Chosen, QuantizedLayer>,
+  biasOf: ReadonlyMap<Chosen, string>,
+): Model {
+  const coded: CodedWeight[] = []
+  const shared: CodebookLayer[] = []
+  const biases: CodedBias[] = []
+  for (const one of chosen) {
+    const { layer, tensor } = one
+    const result = results.get(one)
+    if (result?.weight) coded.push({ layer, ...result.weight })
+    if (result?.shared) shared.push(codebookLayer(layer, tensor, result.shared))
+    if (result?.bias) biases.push({ bias: biasOf.get(one)!, ...result.bias })
+  }
+  return withCodebooks(withIntegerBias(withIntegerCodes(model, coded), biases), shared, false).model
 }
 
 function codebookLayer(

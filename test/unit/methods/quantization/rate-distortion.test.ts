@@ -66,6 +66,17 @@ function decoded(model: Model): { codes: Float32Array; values: Float32Array } {
   return { codes, values: codes.map((code, i) => code * scale[i % scale.length]) }
 }
 
+/** What comes out for the examples of the context. */
+async function outputsOf(model: Model, context: Context): Promise<Float32Array> {
+  const { inputs } = await context.data!.train.batch(Array.from({ length: 64 }, (_, i) => i))
+  const session = await onnxruntime.createSession(model)
+  try {
+    return toFloat32(Object.values(await session.run({ x: inputs }))[0])
+  } finally {
+    await session.close()
+  }
+}
+
 describe('rate-distortion', () => {
   it('takes fewer bytes and makes more noise the larger λ is', async () => {
     const weights = normal(64 * 32)
@@ -139,19 +150,10 @@ describe('rate-distortion', () => {
   it('makes up for errors: fewer bytes for as much movement of the outputs on the data', async () => {
     const context = contextOf([64])
     const model = dense([64, 32], normal(64 * 32))
-    const { inputs } = await context.data!.train.batch(Array.from({ length: 64 }, (_, i) => i))
-    const outputs = async (one: Model) => {
-      const session = await onnxruntime.createSession(one)
-      try {
-        return toFloat32(Object.values(await session.run({ x: inputs }))[0])
-      } finally {
-        await session.close()
-      }
-    }
-    const wanted = await outputs(model)
+    const wanted = await outputsOf(model, context)
     const measured = async (options: object) => {
       const result = await apply(model, options, context)
-      const moved = (await outputs(result)).reduce((sum, value, i) => sum + (value - wanted[i]) ** 2, 0)
+      const moved = (await outputsOf(result, context)).reduce((sum, value, i) => sum + (value - wanted[i]) ** 2, 0)
       return { moved, bytes: writePack(result).length }
     }
     const fed = await measured({ lambda: 0.1 })
@@ -204,21 +206,12 @@ describe('rate-distortion', () => {
     const model = transposed([96, 64], normal(96 * 64))
     const context = contextOf([64])
     const before = writeModel(model)
-    const { inputs } = await context.data!.train.batch(Array.from({ length: 64 }, (_, i) => i))
-    const outputs = async (one: Model) => {
-      const session = await onnxruntime.createSession(one)
-      try {
-        return toFloat32(Object.values(await session.run({ x: inputs }))[0])
-      } finally {
-        await session.close()
-      }
-    }
-    const wanted = await outputs(model)
+    const wanted = await outputsOf(model, context)
     const measured = async (options: object) => {
       const result = await apply(model, options, context)
       expect(verify(result)).toEqual([])
       expect(writeModel(readPack(writePack(result)))).toEqual(writeModel(result))
-      const moved = (await outputs(result)).reduce((sum, value, i) => sum + (value - wanted[i]) ** 2, 0)
+      const moved = (await outputsOf(result, context)).reduce((sum, value, i) => sum + (value - wanted[i]) ** 2, 0)
       return { moved, bytes: writePack(result).length, codes: toFloat32(result.graph.initializers.get('w.codes')!) }
     }
     const plain = await measured({ lambda: 0.05 })
@@ -235,9 +228,30 @@ describe('rate-distortion', () => {
     await expect(apply(model, { grid: 'k-means', trellis: true }, contextOf([64]))).rejects.toMatchObject({
       code: 'rate-distortion-trellis',
     })
-    const context = contextOf([64])
+    const skipped: string[] = []
+    const context = contextOf([64], skipped)
     const plain = await apply(model, {}, context)
+    expect(skipped).toEqual([])
     expect(writeModel(await apply(model, { trellis: true }, context))).toEqual(writeModel(plain))
+    expect(skipped).toEqual(['fc: its codes have no trellis: the rows of its weight are not stored one by one'])
+  })
+
+  it('has a trellis in the layers that its coder has time for, and says where it has none', async () => {
+    const draft = createDraft()
+    let value = draft.input('x', 'float32', ['n', 64])
+    // The second is beyond what the coder takes, by itself.
+    for (const [name, [outputs, inputs]] of Object.entries({ small: [32, 64], large: [2 ** 17 + 1, 32] })) {
+      const weight = draft.constant(name, fromFloat32('float32', [outputs, inputs], normal(outputs * inputs)))
+      value = draft.add('Gemm', [value, weight], { transB: 1 }, { name })
+    }
+    draft.output(value, 'float32')
+    const skipped: string[] = []
+    const options = { trellis: true, weighting: 'none', lambda: 0, passes: 1 }
+    const result = await apply(draft.finish(), options, contextOf([64], skipped))
+    expect(skipped).toEqual([expect.stringMatching(/^large: its codes have no trellis: .*'predictive'/)])
+    const codes = (name: string) => Int32Array.from(toFloat32(result.graph.initializers.get(`${name}.codes`)!))
+    expect(toDependent(codes('small'))).toBeDefined()
+    expect(toDependent(codes('large'))).toBeUndefined()
   })
 
   it('has no codebook for each channel', async () => {
