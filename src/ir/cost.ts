@@ -3,8 +3,9 @@ import { inlineFunctions } from './inline.ts'
 import { operatorKey, type Model, type Node, type TensorType } from './model.ts'
 import type { Cost, CostContext } from './operator.ts'
 import { operators } from './ops/index.ts'
+import { layers } from './rewrite.ts'
 import { withoutOpenSizes } from './dimensions.ts'
-import { inferShapes } from './shapes.ts'
+import { inferShapes, rebatch } from './shapes.ts'
 
 export interface NodeCost {
   readonly node: Node
@@ -55,4 +56,28 @@ function nodeCost(node: Node, typeOf: (value: string) => TensorType | undefined)
 
 function isStatic(type: TensorType | undefined): boolean {
   return type?.shape?.every((size) => typeof size === 'number') ?? false
+}
+
+/**
+ * Multiply-accumulates of each layer for one example, by name; without those whose shapes cannot be told. Local functions
+ * and sub-graphs are not looked into: `modelCost` does that.
+ */
+export function macsOf(model: Model): Map<string, number> {
+  const result = new Map<string, number>()
+  const single = rebatch(model, 1)
+  const types = inferShapes(single)
+  const staticType = (value: string) => {
+    const type = types.get(value)
+    if (!type?.shape?.every((size) => typeof size === 'number')) return undefined
+    return { dtype: type.dtype, shape: type.shape }
+  }
+  for (const layer of layers(single)) {
+    const record = operators.get(operatorKey(layer.node))
+    const inputs = layer.node.inputs.map(staticType)
+    const outputs = layer.node.outputs.map(staticType)
+    if (!record || inputs.some((type, i) => !type && layer.node.inputs[i] !== '')) continue
+    if (outputs.every((type) => type !== undefined))
+      result.set(layer.name, record.cost({ node: layer.node, inputs, outputs }).macs)
+  }
+  return result
 }

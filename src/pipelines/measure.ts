@@ -2,10 +2,9 @@ import { storageWithIndices } from '../codecs/accounting.ts'
 import type { Dataset } from '../datasets/dataset.ts'
 import type { Engine, Session } from '../engines/engine.ts'
 import { describePack } from '../formats/pack/describe.ts'
-import { operatorKey, type Model } from '../ir/model.ts'
-import { operators } from '../ir/ops/index.ts'
+import { macsOf } from '../ir/cost.ts'
+import type { Model } from '../ir/model.ts'
 import { layers, type Layer } from '../ir/rewrite.ts'
-import { inferShapes, rebatch } from '../ir/shapes.ts'
 import { layerKind } from '../methods/layer-choice.ts'
 import { constantsOf, isPlainFloat, weightsOfLayers } from '../methods/weights.ts'
 import { dtypes } from '../tensor/dtype.ts'
@@ -241,27 +240,6 @@ function bytesByTensor(model: Model, pack: Uint8Array): Map<string, number> {
   const small = [...model.graph.initializers].filter(([name]) => !result.has(name))
   const total = small.reduce((sum, [, tensor]) => sum + byteLength(tensor), 0)
   for (const [name, tensor] of small) result.set(name, total === 0 ? 0 : (common * byteLength(tensor)) / total)
-  return result
-}
-
-/** Multiply-accumulates of each layer for one example, by name; without those whose shapes cannot be told. */
-export function macsOf(model: Model): Map<string, number> {
-  const result = new Map<string, number>()
-  const single = rebatch(model, 1)
-  const types = inferShapes(single)
-  const staticType = (value: string) => {
-    const type = types.get(value)
-    if (!type?.shape?.every((size) => typeof size === 'number')) return undefined
-    return { dtype: type.dtype, shape: type.shape }
-  }
-  for (const layer of layers(single)) {
-    const record = operators.get(operatorKey(layer.node))
-    const inputs = layer.node.inputs.map(staticType)
-    const outputs = layer.node.outputs.map(staticType)
-    if (!record || inputs.some((type, i) => !type && layer.node.inputs[i] !== '')) continue
-    if (outputs.every((type) => type !== undefined))
-      result.set(layer.name, record.cost({ node: layer.node, inputs, outputs }).macs)
-  }
   return result
 }
 

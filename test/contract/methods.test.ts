@@ -88,6 +88,10 @@ describe.each(all)('the method $name', (method) => {
       await expect(attempt()).rejects.toMatchObject({ code: 'retrain-without-data' })
       return
     }
+    if (method.needs.includes('calibration-data') && !withData) {
+      await expect(attempt()).rejects.toMatchObject({ code: 'no-calibration-data' })
+      return
+    }
     let result: Model
     try {
       result = await attempt()

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { elementCount } from '../../tensor/tensor.ts'
 import { finiteWeights } from '../weights.ts'
-import type { FiltersToScore } from './filter-family.ts'
+import type { FiltersToScore } from './filter-pruner.ts'
 
 /** A norm: a function of the sum over a function of each weight. */
 export interface Norm {

@@ -7,6 +7,7 @@ import type { Layer } from '../../ir/rewrite.ts'
 import { chooseLayers, layerChoiceOptions, layerOverrides, optionsOfLayers } from '../layer-choice.ts'
 import type { Context } from '../method.ts'
 import { isPlainFloat } from '../weights.ts'
+import { fewestForMacs } from './filter-macs.ts'
 
 const amount = {
   ratio: z
@@ -21,12 +22,25 @@ const amount = {
 /** The options that say how much goes. */
 export const filterAmountOptions = {
   ...amount,
+  macs: z
+    .number()
+    .min(0)
+    .max(1)
+    .optional()
+    .describe("share of the model's multiply-accumulates to remove, at least; in place of ratio and keep"),
+  multiple: z
+    .number()
+    .int()
+    .min(1)
+    .max(1024)
+    .default(1)
+    .describe('the channels that stay are rounded up to a multiple of this'),
   strength: z
     .number()
     .min(0)
     .max(100)
     .default(1)
-    .describe('the share of filters that stay is raised to this power: what a search for a budget turns'),
+    .describe('the share of filters (or macs) that stay is raised to this power: what a search for a budget turns'),
   ...layerChoiceOptions,
   layers: layerOverrides(amount),
 }
@@ -79,7 +93,7 @@ function obstacleOf({ reason, size, producers }: ChannelGroup, model: Model, wei
 /**
  * How many channels of each group go, where each layer has a share of its own. Groups of which none goes are left out, and
  * reported where a share was asked for that is less than one channel.
- * @throws UsageError when nothing would be left of a layer.
+ * @throws UsageError when nothing would be left of a layer, or the macs cannot be reached.
  */
 export function planLayers(
   groups: readonly ChannelGroup[],
@@ -87,11 +101,21 @@ export function planLayers(
   options: FilterAmounts,
   context: Context,
 ): PlannedGroup[] {
-  return groups.flatMap((group) => {
-    const members = group.producers.map(({ layer }) => layer)
-    const remove = removedOf(group, amountOf(options, members, model), options.strength, model, context)
-    return remove === 0 ? [] : [{ id: group.id, size: group.size, remove }]
-  })
+  const planned = (share: number | undefined, skip: Context['skip']) =>
+    groups.flatMap((group) => {
+      const members = group.producers.map(({ layer }) => layer)
+      const amounts = amountOf(options, members, model)
+      const remove = removedOf(group, amounts ?? { ...options, share }, options, model, skip)
+      return remove === 0 ? [] : [{ id: group.id, size: group.size, remove }]
+    })
+  if (options.macs === undefined) return planned(undefined, context.skip)
+  const shares = [...new Set(groups.flatMap(({ size }) => Array.from({ length: size }, (_, k) => k / size)))]
+  shares.sort((a, b) => a - b)
+  const removalsAt = (step: number) =>
+    new Map(planned(shares[step], () => {}).map(({ id, remove }) => [id, Array.from({ length: remove }, (_, i) => i)]))
+  const target = shareOf(options.macs, options.strength)
+  const step = fewestForMacs(model, target, { cutFrom: model, count: shares.length, removalsAt })
+  return planned(shares[step] ?? 0, context.skip)
 }
 
 /**
@@ -109,35 +133,51 @@ export function plannedTotal(
 
 const DEFAULT_RATIO = 0.5
 
-type Amount = Pick<FilterAmounts, 'ratio' | 'keep'>
+type Amount = Pick<FilterAmounts, 'ratio' | 'keep'> & {
+  /** What goes, whatever the strength. */
+  readonly share?: number
+}
 
-/** What is removed from layers that are tied. An override of one amount sets the other aside. */
-function amountOf(options: FilterAmounts, members: readonly Layer[], model: Model): Amount {
+/** What single layers are told, for layers that are tied; of one amount it sets the other aside. */
+function amountOf(options: FilterAmounts, members: readonly Layer[], model: Model): Amount | undefined {
   const bare = { ...options, ratio: undefined, keep: undefined }
-  const own: Amount = optionsOfLayers<FilterAmounts>(bare, members, model)
-  return own.ratio === undefined && own.keep === undefined ? options : own
+  const { ratio, keep } = optionsOfLayers<FilterAmounts>(bare, members, model)
+  return ratio === undefined && keep === undefined ? undefined : { ratio, keep }
 }
 
 function removedOf(
   { id, size, producers: [{ layer }] }: ChannelGroup,
-  { ratio = DEFAULT_RATIO, keep }: Amount,
-  strength: number,
+  { ratio = DEFAULT_RATIO, keep, share }: Amount,
+  { strength, multiple }: FilterAmounts,
   model: Model,
-  context: Context,
+  skip: Context['skip'],
 ): number {
+  let stay: number
   if (keep === undefined) {
     if (ratio === 1) throw wholeLayer(layer.name, `a ratio of 1 removes all ${size} filters of '${id}'`)
-    const share = shareOf(ratio, strength)
-    const remove = countOf(size, share)
-    if (remove === 0 && ratio > 0)
-      context.skip(layer.name, `a share of ${Number(share.toPrecision(3))} of its ${size} filters is less than one`)
-    return remove
+    const gone = share ?? shareOf(ratio, strength)
+    stay = size - countOf(size, gone)
+    if (stay === size && ratio > 0)
+      skip(layer.name, `a share of ${Number(gone.toPrecision(3))} of its ${size} filters is less than one`)
+  } else {
+    // In parts of the group, because a channel may be several filters, and a layer's filters may be in several groups.
+    const filters = filtersOf(layer, model)
+    if (keep === 0) throw wholeLayer(layer.name, `keep: 0 removes all ${filters} filters of '${id}'`)
+    if (keep >= filters) skip(layer.name, `it has ${filters} filters, not more than the ${keep} that it may keep`)
+    stay = Math.max(1, Math.round(size * Math.min(1, keep / filters) ** strength))
   }
-  // In parts of the group, because a channel may be several filters, and a layer's filters may be in several groups.
-  const filters = filtersOf(layer, model)
-  if (keep === 0) throw wholeLayer(layer.name, `keep: 0 removes all ${filters} filters of '${id}'`)
-  if (keep >= filters) context.skip(layer.name, `it has ${filters} filters, not more than the ${keep} that it may keep`)
-  return size - Math.max(1, Math.round(size * Math.min(1, keep / filters) ** strength))
+  const rounded = stayingOf(stay, size, multiple)
+  if (rounded === size && stay < size)
+    skip(
+      layer.name,
+      `${stay} of its ${size} filters would stay, and all of them when rounded up to a multiple of ${multiple}`,
+    )
+  return size - rounded
+}
+
+/** How many of `size` channels stay where `count` would: rounded up to a multiple. */
+export function stayingOf(count: number, size: number, multiple: number): number {
+  return Math.min(size, Math.ceil(count / multiple) * multiple)
 }
 
 function filtersOf({ node, weight, outAxis }: Layer, model: Model): number {
@@ -146,7 +186,7 @@ function filtersOf({ node, weight, outAxis }: Layer, model: Model): number {
 }
 
 /** What goes is what does not stay; of that the strength is the power. */
-function shareOf(ratio: number, strength: number): number {
+export function shareOf(ratio: number, strength: number): number {
   return 1 - (1 - ratio) ** strength
 }
 
