@@ -2,7 +2,6 @@
 import { nearestName, UsageError } from '../errors.ts'
 import { dtypes } from '../tensor/dtype.ts'
 import { fromNumbers } from '../tensor/elements.ts'
-import type { Tensor } from '../tensor/tensor.ts'
 import { mapGroups, type MappedGroup } from './channel-groups.ts'
 import { mapChannels, type ChannelMap } from './channels.ts'
 import { createDraft, type Draft } from './draft.ts'
@@ -51,19 +50,18 @@ export function maskChannels(model: Model, removals: Removals): Model {
         const values = new Float64Array(size)
         for (const place of left) values[place] = 1
         const shape = places.map((_, other) => (other === axis ? size : 1))
-        multiplyBy(draft, output, fromNumbers(dtype, shape, values))
+        multiplyReaders(draft, output, draft.constant(`${output}.mask`, fromNumbers(dtype, shape, values)))
       }
     }
   return form.restore(draft.finish())
 }
 
-/** Makes every reader of `value` read its product with a constant. */
-function multiplyBy(draft: Draft, value: string, factor: Tensor): void {
-  const constant = draft.constant(`${value}.mask`, factor)
-  const product = draft.add('Mul', [value, constant])
+/** Makes every reader of `value` read its product with another value. */
+export function multiplyReaders(draft: Draft, value: string, factor: string): void {
+  const product = draft.add('Mul', [value, factor])
   const position = draft.nodes.length - 1
   draft.redirect(value, product)
-  draft.nodes[position] = { ...draft.nodes[position], inputs: [value, constant] }
+  draft.nodes[position] = { ...draft.nodes[position], inputs: [value, factor] }
 }
 
 /** The roots of the channels that `removals` name. @throws UsageError when one is not there or cannot be cut. */

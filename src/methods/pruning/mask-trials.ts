@@ -1,0 +1,60 @@
+/** What a classifier loses when some of its channels are switched off: measured, not estimated. */
+import { splitDataset, type Dataset } from '../../datasets/dataset.ts'
+import { UsageError } from '../../errors.ts'
+import type { Removals } from '../../ir/cut.ts'
+import { withMaskInput } from '../../ir/mask-inputs.ts'
+import type { Model } from '../../ir/model.ts'
+import { toFloat32Model } from '../../ir/precision.ts'
+import { evaluateWith, type Evaluation } from '../../training/evaluate.ts'
+import { createPredictor } from '../../training/predictor.ts'
+import type { Context } from '../method.ts'
+
+/** One model in one session, asked again and again with other channels switched off. */
+export interface MaskTrials {
+  /** The examples that every trial looks at. */
+  readonly data: Dataset
+  /** Loss and accuracy of the model in which these channels are multiplied by zero. */
+  measure(removals: Removals): Promise<Evaluation>
+  close(): Promise<void>
+}
+
+/** Examples that a trial looks at unless an option says otherwise. */
+export const TRIAL_SAMPLES = 256
+
+/**
+ * Prepares trials of the groups with the given ids on `samples` examples of the validation data, the same for each
+ * trial, chosen by the seed. Where the data has fewer, all of them are used.
+ * @throws UsageError when there is no data, or the model does not fit it.
+ */
+export async function createMaskTrials(
+  model: Model,
+  ids: Iterable<string>,
+  samples: number,
+  context: Pick<Context, 'engine' | 'data' | 'seed' | 'signal'>,
+): Promise<MaskTrials> {
+  const data = trialData(samples, context)
+  const masked = withMaskInput(toFloat32Model(model), ids)
+  const predictor = await createPredictor(masked.model, data.inputShape, context.engine, { promoted: [masked.mask] })
+  return {
+    data,
+    async measure(removals) {
+      context.signal?.throwIfAborted()
+      return evaluateWith(predictor, data, {}, { [masked.mask]: masked.maskOf(removals) })
+    },
+    close: () => predictor.close(),
+  }
+}
+
+/**
+ * Examples of the validation data, chosen by the seed; all where there are no more.
+ * @throws UsageError when there are none.
+ */
+export function trialData(samples: number, { data, seed }: Pick<Context, 'data' | 'seed'>): Dataset {
+  const validation = data?.validation
+  if (!validation?.size)
+    throw new UsageError('no-validation-data', 'the model is to be tried on validation data, and there is none', {
+      place: 'data',
+      hint: 'Name a data set with data: in the recipe or --data.',
+    })
+  return splitDataset(validation, Math.min(samples, validation.size), seed)[1]
+}
