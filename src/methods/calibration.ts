@@ -1,6 +1,7 @@
 /** What the inputs of layers look like on data: the statistics by which errors of weights are weighed. */
 import type { Dataset } from '../datasets/dataset.ts'
 import type { Session } from '../engines/engine.ts'
+import { UsageError } from '../errors.ts'
 import { createDraft, type AttributeValue, type Draft } from '../ir/draft.ts'
 import { intAttribute, type Model } from '../ir/model.ts'
 import { toFloat32Model } from '../ir/precision.ts'
@@ -31,6 +32,15 @@ const MOST_ELEMENTS = 2 ** 22
 
 /** Examples of one run of the engine. */
 export const CALIBRATION_BATCH = 8
+
+/** The examples that statistics are taken from. @throws UsageError when there are none. */
+export function calibrationSet({ data }: Pick<Context, 'data'>): Dataset {
+  if (data && data.train.size > 0) return data.train
+  throw new UsageError('calibration-without-data', 'the inputs of layers are to be measured, but there is no data', {
+    place: 'data',
+    hint: 'Name a data set with data: in the recipe or --data, or choose a method that needs none.',
+  })
+}
 
 /**
  * Runs the model on the first `samples` examples and returns E[x] and E[x xᵀ] of each layer's inputs, by the name of its
@@ -142,7 +152,7 @@ function addPatches(draft: Draft, { layer: { node, weight }, rows: { groups, len
 
 /** Further inputs of a run, and what is called after each. */
 export interface SumOptions {
-  readonly extra?: () => Readonly<Record<string, Tensor>>
+  readonly extra?: (labels: Int32Array) => Readonly<Record<string, Tensor>>
   readonly onDone: (examples: number) => void
 }
 
@@ -157,9 +167,11 @@ export async function sumOutputs(
   const sums = new Map<string, Float64Array>()
   const count = Math.min(samples, data.size)
   for (let start = 0; start < count; start += CALIBRATION_BATCH) {
-    const { inputs } = await data.batch(Array.from({ length: CALIBRATION_BATCH }, (_, i) => (start + i) % count))
+    const { inputs, labels } = await data.batch(
+      Array.from({ length: CALIBRATION_BATCH }, (_, i) => (start + i) % count),
+    )
     const outputs = await session.run({
-      ...extra?.(),
+      ...extra?.(labels),
       [input.name]: createTensor('float32', input.shape(CALIBRATION_BATCH), inputs.data),
     })
     for (const [name, tensor] of Object.entries(outputs)) {

@@ -8,10 +8,11 @@ import { fromFloat32, toFloat32 } from '../../tensor/half.ts'
 import type { Tensor } from '../../tensor/tensor.ts'
 import { trainableParameters } from '../../training/parameters.ts'
 import { chooseLayers, layerChoiceOptions, layerOverrides, optionsOfLayer } from '../layer-choice.ts'
+import { ownBiases } from '../layer-biases.ts'
 import { defineMethod, type Context } from '../method.ts'
 import { adoptTrained, partialTrainingSettings, retrain, retrains } from '../retraining.ts'
 import { finiteWeights, isPlainFloat, withInitializers } from '../weights.ts'
-import { ownBiases, storedScale, withIntegerBias, withIntegerCodes, withoutIntegerCodes } from './integer-codes.ts'
+import { storedScale, withIntegerBias, withIntegerCodes, withoutIntegerCodes } from './integer-codes.ts'
 import { ratePenalty, type GridWeight } from './rate-penalty.ts'
 
 const ownOptions = {

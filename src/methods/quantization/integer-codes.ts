@@ -1,11 +1,13 @@
 import { createDraft, type Draft } from '../../ir/draft.ts'
 import { graphIndex } from '../../ir/graph.ts'
 import type { Model } from '../../ir/model.ts'
-import { layers, type Layer } from '../../ir/rewrite.ts'
+import type { Layer } from '../../ir/rewrite.ts'
 import { dtypes, type DType } from '../../tensor/dtype.ts'
 import { toNumbers } from '../../tensor/elements.ts'
 import { fromFloat32, toFloat32 } from '../../tensor/half.ts'
 import { createTensor, elementCount, type Tensor } from '../../tensor/tensor.ts'
+
+export { ownBiases } from '../layer-biases.ts'
 
 /** Codes of a weight or a bias, in the order of its initializer, and what a code of 1 stands for. */
 export interface IntegerCodes {
@@ -46,23 +48,6 @@ export function withIntegerBias(model: Model, items: readonly CodedBias[]): Mode
     model,
     items.map((item) => ({ ...item, name: item.bias })),
   )
-}
-
-/**
- * The biases that can be coded: float vectors of layers of the main graph, stored as initializers that nothing else
- * reads and nobody can feed.
- */
-export function ownBiases(model: Model): ReadonlyMap<string, Tensor> {
-  const index = graphIndex(model.graph)
-  const fed = new Set(model.graph.inputs.map(({ name }) => name))
-  const found = new Map<string, Tensor>()
-  for (const { bias } of layers(model)) {
-    const tensor = bias === undefined ? undefined : model.graph.initializers.get(bias)
-    if (!tensor || dtypes[tensor.dtype].kind !== 'float' || dtypes[tensor.dtype].bits < 16) continue
-    if (fed.has(bias!) || index.isOutput(bias!) || index.consumers(bias!).length !== 1) continue
-    found.set(bias!, tensor)
-  }
-  return found
 }
 
 /** Scales as they will be stored: codes are to be chosen for these. Smaller ones than the type has come out as 0. */
