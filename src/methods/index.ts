@@ -3,6 +3,7 @@ import type { Method } from './method.ts'
 import { foldBatchNorm } from './architecture/fold-batch-norm.ts'
 import { huffman } from './coding/huffman.ts'
 import { deadChannels } from './pruning/dead-channels.ts'
+import { dynamicNetworkSurgery } from './pruning/dynamic-network-surgery.ts'
 import { filterL1 } from './pruning/filter-l1.ts'
 import { filterL2 } from './pruning/filter-l2.ts'
 import { magnitude } from './pruning/magnitude.ts'
@@ -14,6 +15,7 @@ const records: readonly Method[] = [
   foldBatchNorm,
   huffman,
   deadChannels,
+  dynamicNetworkSurgery,
   filterL1,
   filterL2,
   magnitude,
