@@ -1,17 +1,16 @@
 /** How much the answers of a classifier depend on the output of each layer. */
 import { differentiate } from '../autodiff/gradient.ts'
 import type { Dataset } from '../datasets/dataset.ts'
-import { UnsupportedError } from '../errors.ts'
 import { createDraft } from '../ir/draft.ts'
 import type { Model } from '../ir/model.ts'
 import { toFloat32Model } from '../ir/precision.ts'
 import type { Layer } from '../ir/rewrite.ts'
 import { inferShapes, rebatch } from '../ir/shapes.ts'
 import { createRandom } from '../tensor/random.ts'
-import { float32, int64 } from '../tensor/tensor.ts'
+import { int64 } from '../tensor/tensor.ts'
 import { fitInput, type FittedInput } from '../training/predictor.ts'
-import { freshInput, logitsOf } from '../training/forward.ts'
 import { CALIBRATION_BATCH, sumOutputs } from './calibration.ts'
+import { withLikelihood, type Likelihood } from './likelihood.ts'
 import type { Context } from './method.ts'
 
 /**
@@ -29,30 +28,13 @@ export async function outputSensitivity(
   context: Pick<Context, 'engine' | 'signal' | 'progress' | 'seed'>,
 ): Promise<ReadonlyMap<string, Float64Array>> {
   const wide = rebatch(toFloat32Model(model), CALIBRATION_BATCH)
-  const draft = createDraft(wide)
-  const { value } = logitsOf(wide, wide.graph.outputs[0].name)
-  const shape = inferShapes(wide).get(value)?.shape
-  const classes = shape?.slice(1).reduce((product: number, size) => product * Number(size), 1)
-  if (!classes)
-    throw new UnsupportedError('logits-shape', `the shape of '${value}' cannot be told`, {
-      place: value,
-      hint: 'Weigh errors by activations instead.',
-    })
-  const list = (values: readonly number[]) => draft.constant('calibration.list', int64(values))
-  const logits = draft.add('Reshape', [value, list([CALIBRATION_BATCH, classes])])
-  // The largest of logits with Gumbel noise is a draw from their softmax.
-  const noise = freshInput(draft, 'calibration.noise', 'float32', [CALIBRATION_BATCH, classes])
-  const label = draft.add('ArgMax', [draft.add('Add', [logits, noise])], { axis: 1, keepdims: 1 })
-  const all = list(Array.from({ length: classes }, (_, k) => k))
-  const drawn = draft.add('Cast', [draft.add('Equal', [label, all])], { to: 1 })
-  const likelihood = draft.add('Mul', [draft.add('LogSoftmax', [logits], { axis: 1 }), drawn])
-  const loss = draft.add('ReduceSum', [likelihood], { keepdims: 0 })
-  draft.outputs.splice(0)
-  draft.output(loss, 'float32')
+  const random = createRandom(context.seed).fork('sensitivity')
+  const likelihood = withLikelihood(wide, { batch: CALIBRATION_BATCH, labels: 'drawn', random, place: data.name })
+  const { draft, loss } = likelihood
   const outputs = layers.map(({ node }) => node.outputs[0])
   const { model: differentiated, gradients } = differentiate(draft.finish(), { loss, parameters: [], inputs: outputs })
   const input = fitInput(wide, data.inputShape)
-  const sums = await squareSums(differentiated, layers, gradients, { data, samples, context, classes, noise, input })
+  const sums = await squareSums(differentiated, layers, gradients, { data, samples, context, likelihood, input })
   const found = new Map<string, Float64Array>()
   const count = Math.ceil(Math.min(samples, data.size) / CALIBRATION_BATCH) * CALIBRATION_BATCH
   for (const [i, layer] of layers.entries()) {
@@ -69,8 +51,7 @@ interface Draws {
   readonly data: Dataset
   readonly samples: number
   readonly context: Pick<Context, 'engine' | 'signal' | 'progress' | 'seed'>
-  readonly classes: number
-  readonly noise: string
+  readonly likelihood: Likelihood
   readonly input: FittedInput
 }
 
@@ -79,7 +60,7 @@ async function squareSums(
   differentiated: Model,
   layers: readonly Layer[],
   gradients: ReadonlyMap<string, string>,
-  { data, samples, context, classes, noise, input }: Draws,
+  { data, samples, context, likelihood, input }: Draws,
 ): Promise<Float64Array[]> {
   const types = inferShapes(differentiated)
   const draft = createDraft(differentiated)
@@ -94,16 +75,10 @@ async function squareSums(
     draft.output(square, 'float32')
     return square
   })
-  const random = createRandom(context.seed).fork('sensitivity')
-  const gumbel = () =>
-    float32(
-      Float32Array.from({ length: CALIBRATION_BATCH * classes }, () => -Math.log(-Math.log(random.uniform() || 1e-9))),
-      [CALIBRATION_BATCH, classes],
-    )
   const session = await context.engine.createSession(draft.finish(), { purpose: 'check' })
   try {
     const sums = await sumOutputs(session, input, data, samples, {
-      extra: () => ({ [noise]: gumbel() }),
+      extra: (labels) => likelihood.feeds(labels),
       onDone(done) {
         context.signal?.throwIfAborted()
         context.progress?.({ task: 'sensitivity', done, total: samples })
