@@ -7,6 +7,9 @@ import { dynamicNetworkSurgery } from './pruning/dynamic-network-surgery.ts'
 import { filterL1 } from './pruning/filter-l1.ts'
 import { filterL2 } from './pruning/filter-l2.ts'
 import { magnitude } from './pruning/magnitude.ts'
+import { oracle } from './pruning/oracle.ts'
+import { particleFilter } from './pruning/particle-filter.ts'
+import { randomMasks } from './pruning/random-masks.ts'
 import { entropyPenalised } from './quantization/entropy-penalised.ts'
 import { rateDistortion } from './quantization/rate-distortion.ts'
 import { kMeans } from './sharing/k-means.ts'
@@ -19,6 +22,9 @@ const records: readonly Method[] = [
   filterL1,
   filterL2,
   magnitude,
+  oracle,
+  particleFilter,
+  randomMasks,
   entropyPenalised,
   rateDistortion,
   kMeans,

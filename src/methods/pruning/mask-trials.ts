@@ -1,4 +1,5 @@
 /** What a classifier loses when some of its channels are switched off: measured, not estimated. */
+import { z } from 'zod'
 import { splitDataset, type Dataset } from '../../datasets/dataset.ts'
 import { UsageError } from '../../errors.ts'
 import type { Removals } from '../../ir/cut.ts'
@@ -7,7 +8,9 @@ import type { Model } from '../../ir/model.ts'
 import { toFloat32Model } from '../../ir/precision.ts'
 import { evaluateWith, type Evaluation } from '../../training/evaluate.ts'
 import { createPredictor } from '../../training/predictor.ts'
+import type { Random } from '../../tensor/random.ts'
 import type { Context } from '../method.ts'
+import type { GroupToCut } from './filter-pruner.ts'
 
 /** One model in one session, asked again and again with other channels switched off. */
 export interface MaskTrials {
@@ -18,8 +21,14 @@ export interface MaskTrials {
   close(): Promise<void>
 }
 
-/** Examples that a trial looks at unless an option says otherwise. */
-export const TRIAL_SAMPLES = 256
+/** The option that says how many examples a trial looks at. */
+export const samplesOption = z
+  .number()
+  .int()
+  .min(1)
+  .max(1_000_000)
+  .default(256)
+  .describe('examples of the validation data on which each trial is measured')
 
 /**
  * Prepares trials of the groups with the given ids on `samples` examples of the validation data, the same for each
@@ -57,4 +66,34 @@ export function trialData(samples: number, { data, seed }: Pick<Context, 'data' 
       hint: 'Name a data set with data: in the recipe or --data.',
     })
   return splitDataset(validation, Math.min(samples, validation.size), seed)[1]
+}
+
+/** Channels to switch off, and how many examples are misclassified then. */
+export interface Trial {
+  readonly removals: ReadonlyMap<string, readonly number[]>
+  /** Share of the examples that are classified rightly: 1 - the misclassification rate. */
+  readonly accuracy: number
+  readonly loss: number
+}
+
+/** Measures a choice of channels. */
+export async function tryMask(trials: MaskTrials, removals: Trial['removals']): Promise<Trial> {
+  const { accuracy, loss } = await trials.measure(removals)
+  return { removals, accuracy, loss }
+}
+
+/** The trial that misclassifies less, or of equal ones that with the lower loss, or the first. */
+export function better(first: Trial, second: Trial): Trial {
+  if (second.accuracy !== first.accuracy) return second.accuracy > first.accuracy ? second : first
+  return second.loss < first.loss ? second : first
+}
+
+/** So many channels of each group as the plan says, any with the same probability, in ascending order. */
+export function randomChannels(plan: readonly GroupToCut[], random: Random): Map<string, readonly number[]> {
+  return new Map(
+    plan.map(({ group: { id, size }, remove }) => {
+      const order = random.shuffle(Array.from({ length: size }, (_, channel) => channel))
+      return [id, order.slice(0, remove).sort((a, b) => a - b)]
+    }),
+  )
 }
