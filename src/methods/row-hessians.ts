@@ -82,7 +82,7 @@ export function inverseOf(hessian: Float64Array, size: number, place: string): F
 }
 
 /** The rows of a weight, [K] each, in the order of `WeightRows`. */
-export function splitRows(values: Float32Array, { count, length, base, stride }: WeightRows): Float64Array[] {
+export function splitRows(values: ArrayLike<number>, { count, length, base, stride }: WeightRows): Float64Array[] {
   return Array.from({ length: count }, (_, r) => Float64Array.from({ length }, (__, k) => values[base[r] + k * stride]))
 }
 

@@ -7,8 +7,6 @@ import { toNumbers } from '../../tensor/elements.ts'
 import { fromFloat32, toFloat32 } from '../../tensor/half.ts'
 import { createTensor, elementCount, type Tensor } from '../../tensor/tensor.ts'
 
-export { ownBiases } from '../layer-biases.ts'
-
 /** Codes of a weight or a bias, in the order of its initializer, and what a code of 1 stands for. */
 export interface IntegerCodes {
   /**

@@ -4,18 +4,18 @@ import { UsageError } from '../../errors.ts'
 import type { Model } from '../../ir/model.ts'
 import type { Layer } from '../../ir/rewrite.ts'
 import { layers } from '../../ir/rewrite.ts'
-import { floatAttribute } from '../../ir/model.ts'
 import { dtypes } from '../../tensor/dtype.ts'
-import { elementCount, type Tensor } from '../../tensor/tensor.ts'
+import type { Tensor } from '../../tensor/tensor.ts'
 import type { Dataset } from '../../datasets/dataset.ts'
 import { outputSensitivity } from '../calibration-sensitivity.ts'
 import { inputMoments, type InputMoments } from '../calibration.ts'
 import { withCodebooks, type CodebookLayer } from '../codebooks.ts'
 import { chooseLayers, layerChoiceOptions, layerOverrides, optionsOfLayer } from '../layer-choice.ts'
+import { biasOfRows, ownBiases } from '../layer-biases.ts'
 import { defineMethod, type Context } from '../method.ts'
 import { finiteWeights, isPlainFloat } from '../weights.ts'
 import { anyRows, weightRows, type WeightRows } from '../weight-rows.ts'
-import { ownBiases, withIntegerBias, withIntegerCodes, type CodedBias, type CodedWeight } from './integer-codes.ts'
+import { withIntegerBias, withIntegerCodes, type CodedBias, type CodedWeight } from './integer-codes.ts'
 import { quantizeLayer, rowsInOrder, type QuantizedLayer } from './quantize-layer.ts'
 
 const layerOptions = {
@@ -164,12 +164,8 @@ async function quantize(model: Model, given: Options, context: Context): Promise
       continue
     }
     const rows = weightRows(model, layer) ?? anyRows(tensor.shape)
-    const biasName = biasTogether(model, layer) && rows.whole ? layer.bias : undefined
-    const biasTensor = biasName === undefined ? undefined : biases.get(biasName)
-    const bias =
-      biasTensor && elementCount(biasTensor.shape) === rows.count
-        ? { tensor: biasTensor, values: finiteWeights(biasName!, biasTensor) }
-        : undefined
+    const rowBias = biasOfRows(model, layer, rows, biases)
+    const bias = rowBias && { ...rowBias, values: finiteWeights(rowBias.name, rowBias.tensor) }
     const perChannel = sensitivity.get(layer.weight)
     const choose = (trellis: boolean) =>
       quantizeLayer({
@@ -198,7 +194,7 @@ async function quantize(model: Model, given: Options, context: Context): Promise
     else {
       if (obstacle !== undefined) context.skip(layer.name, `its codes have no trellis: ${obstacle}`)
       results.set(one, result)
-      if (result.bias) biasOf.set(one, biasName!)
+      if (result.bias) biasOf.set(one, bias!.name)
     }
   }
   context.progress?.({ task: 'rate-distortion', done: chosen.length, total: chosen.length })
@@ -311,10 +307,4 @@ async function statisticsOf(
   }
   known.set(model, { key, data, statistics })
   return statistics
-}
-
-/** Whether the bias is added as it is to what the weights make, of this layer alone. */
-function biasTogether(model: Model, { node, weight }: Layer): boolean {
-  if (layers(model).filter((other) => other.weight === weight).length > 1) return false
-  return node.op !== 'Gemm' || (floatAttribute(node, 'alpha', 1) === 1 && floatAttribute(node, 'beta', 1) === 1)
 }

@@ -4,12 +4,8 @@ import { createDraft } from '../../../../src/ir/draft.ts'
 import type { Model } from '../../../../src/ir/model.ts'
 import { layers, type Layer } from '../../../../src/ir/rewrite.ts'
 import { verify } from '../../../../src/ir/verify.ts'
-import {
-  dequantize,
-  ownBiases,
-  withIntegerBias,
-  withIntegerCodes,
-} from '../../../../src/methods/quantization/integer-codes.ts'
+import { dequantize, withIntegerBias, withIntegerCodes } from '../../../../src/methods/quantization/integer-codes.ts'
+import { ownBiases } from '../../../../src/methods/layer-biases.ts'
 import { isPlainFloat } from '../../../../src/methods/weights.ts'
 import type { DType } from '../../../../src/tensor/dtype.ts'
 import { fromFloat32, toFloat32 } from '../../../../src/tensor/half.ts'
