@@ -2,14 +2,17 @@
 import type { Method } from './method.ts'
 import { foldBatchNorm } from './architecture/fold-batch-norm.ts'
 import { huffman } from './coding/huffman.ts'
+import { channelPruning } from './pruning/channel-pruning.ts'
 import { deadChannels } from './pruning/dead-channels.ts'
 import { dynamicNetworkSurgery } from './pruning/dynamic-network-surgery.ts'
 import { filterL1 } from './pruning/filter-l1.ts'
 import { filterL2 } from './pruning/filter-l2.ts'
 import { magnitude } from './pruning/magnitude.ts'
+import { networkSlimming } from './pruning/network-slimming.ts'
 import { oracle } from './pruning/oracle.ts'
 import { particleFilter } from './pruning/particle-filter.ts'
 import { randomMasks } from './pruning/random-masks.ts'
+import { thinet } from './pruning/thinet.ts'
 import { entropyPenalised } from './quantization/entropy-penalised.ts'
 import { rateDistortion } from './quantization/rate-distortion.ts'
 import { kMeans } from './sharing/k-means.ts'
@@ -17,14 +20,17 @@ import { kMeans } from './sharing/k-means.ts'
 const records: readonly Method[] = [
   foldBatchNorm,
   huffman,
+  channelPruning,
   deadChannels,
   dynamicNetworkSurgery,
   filterL1,
   filterL2,
   magnitude,
+  networkSlimming,
   oracle,
   particleFilter,
   randomMasks,
+  thinet,
   entropyPenalised,
   rateDistortion,
   kMeans,

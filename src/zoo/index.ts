@@ -6,6 +6,7 @@ import { mobilenetSmallNetwork } from './mobilenet.ts'
 import { resnet20Network, resnet32Network, resnet44Network, resnet56Network } from './resnet.ts'
 import { squeezenetSmallNetwork } from './squeezenet.ts'
 import { vggSmallNetwork } from './vgg-small.ts'
+import { vggTinyNetwork } from './vgg-tiny.ts'
 
 const records: readonly Network[] = [
   lenet300100Network,
@@ -17,6 +18,7 @@ const records: readonly Network[] = [
   resnet56Network,
   squeezenetSmallNetwork,
   vggSmallNetwork,
+  vggTinyNetwork,
 ]
 
 export const networks: ReadonlyMap<string, Network> = new Map(

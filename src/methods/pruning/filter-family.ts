@@ -75,7 +75,7 @@ async function prune(model: Model, pruner: AnyPruner, options: FilterOptions, co
   const groups = chosenGroups(model, options, context)
   for (const { weight } of producersOf(groups)) finiteWeights(weight, model.graph.initializers.get(weight)!)
   if (pruner.needs?.includes('calibration-data')) assertData(pruner.name, context)
-  const trained = (await pruner.before?.(model, options, context)) ?? model
+  const trained = (await pruner.before?.({ model, groups, layers: producersOf(groups), options, context })) ?? model
   const chooser = { groups, model: trained, options, context }
   const choose =
     options.scope === 'global' && !pruner.select

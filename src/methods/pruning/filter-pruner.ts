@@ -56,7 +56,7 @@ interface PrunerFacts<Name extends string, Shape extends z.ZodRawShape> {
   /** Options of the criterion itself. */
   readonly options?: Shape
   /** A training that precedes the first round. It may change weights, not which channels there are. */
-  before?(model: Model, options: OptionsOf<Shape>, context: Context): Promise<Model>
+  before?(input: ScoresToPrepare<OptionsOf<Shape>>): Promise<Model>
 }
 
 type OptionsOf<Shape extends z.ZodRawShape> = z.infer<z.ZodObject<Shape>>

@@ -73,10 +73,11 @@ export async function retrainMasked(
   settings: Parameters<typeof retrain>[2],
   context: Context,
   label: string,
+  further?: Parameters<typeof retrain>[5],
 ): Promise<Model> {
   const masks = new Map([...masksOfZeros(model), ...own])
   const prepared = withMasks(withScaledDropout(model, masks), masks)
-  const trained = await retrain(prepared, parametersOf(model), settings, context, label)
+  const trained = await retrain(prepared, parametersOf(model), settings, context, label, further)
   return withMasksApplied(adoptTrained(model, trained), masks)
 }
 
