@@ -19,18 +19,19 @@ export function finiteWeights(name: string, tensor: Tensor): Float32Array {
   return values
 }
 
-/** The standard deviation of the weights that are not zero: pruned ones say nothing about the spread of the others. */
-export function deviation(values: Float32Array): number {
+/** The standard deviation of all weights that are not zero: pruned ones say nothing about the spread of the others. */
+export function deviation(...parts: readonly Float32Array[]): number {
   let count = 0
   let sum = 0
-  for (const value of values)
-    if (value !== 0) {
-      count++
-      sum += value
-    }
+  for (const values of parts)
+    for (const value of values)
+      if (value !== 0) {
+        count++
+        sum += value
+      }
   const mean = sum / count
   let squares = 0
-  for (const value of values) if (value !== 0) squares += (value - mean) ** 2
+  for (const values of parts) for (const value of values) if (value !== 0) squares += (value - mean) ** 2
   return count === 0 ? 0 : Math.sqrt(squares / count)
 }
 

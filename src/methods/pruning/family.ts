@@ -1,58 +1,34 @@
-import { z } from 'zod'
-import { ModelError } from '../../errors.ts'
+import type { z } from 'zod'
+import { ModelError, UnsupportedError } from '../../errors.ts'
 import type { Model } from '../../ir/model.ts'
 import type { Layer } from '../../ir/rewrite.ts'
 import type { Paper } from '../../paper.ts'
 import { fromFloat32 } from '../../tensor/half.ts'
 import type { Tensor } from '../../tensor/tensor.ts'
-import { chooseLayers, layerChoiceOptions, layerOverrides } from '../layer-choice.ts'
+import { chooseLayers } from '../layer-choice.ts'
 import { defineMethod, type Context, type Method, type Need } from '../method.ts'
+import { refitWeights } from '../refit.ts'
 import { finiteWeights, isPlainFloat, withInitializers } from '../weights.ts'
 import { withMasksApplied } from './masks.ts'
-import { hasOwnAmount, parsePattern, patternOption, unitsOf, type PatternKind, type Units } from './patterns.ts'
-import { pruneInRounds, retrainedBetween, roundOptions, type Pruned } from './rounds.ts'
-import { assertOneThreshold, scopeOption } from './scope.ts'
+import { parsePattern, unitsOf, type PatternKind, type Units } from './patterns.ts'
+import { pruneInRounds, type Pruned } from './rounds.ts'
+import { assertOneThreshold } from './scope.ts'
 import {
   amountOf,
   assertSomethingStays,
-  masksWithin,
-  weightAmountOptions,
+  bestOf,
+  maskOfRows,
+  masksBelow,
   removedAt,
-  strengthened,
-  type ScoredLayer,
-} from './weight-amounts.ts'
+  type Scored,
+} from './weight-masks.ts'
+import { pruningOptions, strengthened, type PruningOptions, type RefitOption } from './weight-options.ts'
 
-/** How what is left of a layer is refitted to what the layer computed before. */
-const refitOption = z
-  .union([
-    z.literal(false),
-    z.strictObject({
-      samples: z.number().int().min(1).max(1_000_000).default(512).describe('examples of the training data to look at'),
-      damping: z
-        .number()
-        .min(0)
-        .max(1)
-        .default(0.01)
-        .describe('share of the mean second moment that is added to each: keeps weights small where inputs agree'),
-    }),
-  ])
-  .describe('least squares of the weights that stay, on calibration data, before any retraining; false for none')
-
-/** The options of every weight pruner. */
-const pruningOptions = {
-  ...weightAmountOptions,
-  scope: scopeOption,
-  pattern: patternOption,
-  refit: refitOption.default(false),
-  ...roundOptions,
-  ...layerChoiceOptions,
-  layers: layerOverrides(weightAmountOptions),
-}
-
-export type PruningOptions = z.infer<z.ZodObject<typeof pruningOptions>>
+export type { PruningOptions } from './weight-options.ts'
 
 /** What a criterion prepares itself from, once a round. */
 export interface LayersToPrepare<Options = PruningOptions> {
+  /** The model as it is in this round. */
   readonly model: Model
   /** The layers that are pruned, one for each different weight. */
   readonly layers: readonly Layer[]
@@ -66,7 +42,6 @@ export interface WeightsToScore<Options = PruningOptions, Prepared = undefined> 
   /** The weights, row-major in the layer's own layout. */
   readonly weight: Float32Array
   readonly shape: readonly number[]
-  /** The model as it is in this round. */
   readonly model: Model
   readonly options: Options
   /** What `prepare` gave. */
@@ -93,7 +68,9 @@ export interface LayersToSelect<Options = PruningOptions, Prepared = undefined> 
   readonly context: Context
 }
 
-interface WeightPrunerBase<Name extends string, Shape extends z.ZodRawShape, Prepared> {
+type OptionsOf<Shape extends z.ZodRawShape> = PruningOptions & z.infer<z.ZodObject<Shape>>
+
+interface PrunerFacts<Name extends string, Shape extends z.ZodRawShape, Prepared> {
   readonly name: Name
   readonly summary: string
   readonly paper: Paper
@@ -101,38 +78,40 @@ interface WeightPrunerBase<Name extends string, Shape extends z.ZodRawShape, Pre
   /** Options of the criterion itself. */
   readonly options?: Shape
   /** What options of the family are where nothing is said, if the paper has it otherwise. */
-  readonly defaults?: { readonly refit?: z.input<typeof refitOption> }
+  readonly defaults?: { readonly refit?: RefitOption }
   /** What all layers are scored with: calibration, gradients. Called once a round. */
   prepare?(input: LayersToPrepare<OptionsOf<Shape>>): Promise<Prepared> | Prepared
 }
 
-type OptionsOf<Shape extends z.ZodRawShape> = PruningOptions & z.infer<z.ZodObject<Shape>>
-
 interface ByScore<Shape extends z.ZodRawShape, Prepared> {
   /**
    * A new array with one score a weight, finite and not negative; larger is kept. The family takes the scores of weights
-   * that are zero as zero.
+   * that are zero as zero. Undefined leaves the layer as it is; the criterion says why by `context.skip`.
    */
-  score(weights: WeightsToScore<OptionsOf<Shape>, Prepared>): Float32Array | Promise<Float32Array>
+  score(
+    weights: WeightsToScore<OptionsOf<Shape>, Prepared>,
+  ): Float32Array | undefined | Promise<Float32Array | undefined>
   readonly select?: undefined
 }
 
 interface BySelection<Shape extends z.ZodRawShape, Prepared> {
-  /** The new values of each layer, by the name of its weight, in its layout: zeros are what is removed. */
+  /** The new values of layers, by the name of the weight, in its layout: zeros are what is removed. */
   select(input: LayersToSelect<OptionsOf<Shape>, Prepared>): Promise<ReadonlyMap<string, Float32Array>>
   /** Patterns that the selection respects besides 'unstructured'. */
   readonly patterns?: readonly PatternKind[]
   readonly score?: undefined
 }
 
-/** A method that sets single weights to zero: it scores them, or selects them itself. */
-export type WeightPruner<
-  Name extends string,
-  Shape extends z.ZodRawShape = {},
-  Prepared = undefined,
-> = WeightPrunerBase<Name, Shape, Prepared> & (ByScore<Shape, Prepared> | BySelection<Shape, Prepared>)
+/** A method that sets single weights to zero: it scores them, or it selects them itself. */
+export type WeightPruner<Name extends string, Shape extends z.ZodRawShape = {}, Prepared = undefined> = PrunerFacts<
+  Name,
+  Shape,
+  Prepared
+> &
+  (ByScore<Shape, Prepared> | BySelection<Shape, Prepared>)
 
 type AnyPruner = WeightPruner<string, z.ZodRawShape, unknown>
+type AnyOptions = OptionsOf<z.ZodRawShape>
 
 /**
  * Makes the record of a method that sets single weights to zero. The family chooses layers, amounts and patterns, refits
@@ -140,128 +119,186 @@ type AnyPruner = WeightPruner<string, z.ZodRawShape, unknown>
  * matter, or `select` removes a number of them itself. In the result the weights are plain initializers with zeros: the
  * shape of the network does not change, and only a sparse format gets smaller by it.
  *
- * A layer never loses all of its weights: the one with the largest score stays, and the report says so.
+ * A layer never loses all of its weights: the best stays, and the report says so.
  */
 export function defineWeightPruner<const Name extends string, Shape extends z.ZodRawShape = {}, Prepared = undefined>(
   pruner: WeightPruner<Name, Shape, Prepared>,
 ): Method<Name, PruningOptions> {
-  const known: readonly PatternKind[] = pruner.select ? (pruner.patterns ?? []) : ['n-of-m', 'block']
   return defineMethod({
     name: pruner.name,
     family: 'pruning',
     summary: pruner.summary,
     paper: pruner.paper,
     needs: pruner.needs ?? [],
-    options: z
-      .strictObject({
-        ...pruningOptions,
-        refit: refitOption.default(refitOption.parse(pruner.defaults?.refit ?? false)),
-        ...pruner.options,
-      })
-      .refine((options) => options.sparsity === undefined || options.quality === undefined, {
-        message: 'sparsity and quality exclude each other',
-        path: ['quality'],
-      })
-      .refine((options) => parsePattern(options.pattern)?.kind !== 'n-of-m' || !hasOwnAmount(options), {
-        message: 'a pattern N:M says itself how many weights go: it goes with neither sparsity nor quality',
-        path: ['pattern'],
-      })
-      .refine((options) => parsePattern(options.pattern)?.kind !== 'n-of-m' || options.scope === 'layer', {
-        message: 'a pattern N:M holds in each row: it needs scope: layer',
-        path: ['scope'],
-      })
-      .refine(
-        ({ pattern }) => {
-          const kind = parsePattern(pattern)?.kind
-          return kind === undefined || known.includes(kind)
-        },
-        { message: `${pruner.name} does not know this pattern`, path: ['pattern'] },
-      )
-      .refine(...retrainedBetween),
+    options: pruningOptions(pruner.options, pruner.defaults?.refit),
     strength: strengthened,
     apply: (model, options, context) => prune(model, pruner as unknown as AnyPruner, options, context),
   })
 }
 
-async function prune(model: Model, pruner: AnyPruner, options: PruningOptions, context: Context): Promise<Model> {
-  const pattern = parsePattern(options.pattern)
+async function prune(model: Model, pruner: AnyPruner, options: PruningOptions, outer: Context): Promise<Model> {
+  const context = tellingOnce(outer)
   const units = new Map<string, Units>()
-  const chosen = chooseLayers(model, options, context).filter((layer) => {
-    if (!isPlainFloat(model, layer)) {
-      context.skip(layer.name, 'its weights are not plain floats: they were shared or quantized before')
-      return false
-    }
-    if (!pattern) return true
-    const own = unitsOf(model, layer, pattern)
-    if (own) units.set(layer.weight, own)
-    else context.skip(layer.name, `the pattern ${options.pattern} needs rows of inputs, which a Reshape hides here`)
-    return own !== undefined
-  })
+  const layers = chooseLayers(model, options, context).filter((layer) => suits(layer, model, options, context, units))
   assertOneThreshold(options)
-  assertSomethingStays(chosen, options, model)
+  assertPattern(pruner, options)
+  assertSomethingStays(layers, options, model)
+  for (const { weight } of layers) finiteWeights(weight, model.graph.initializers.get(weight)!)
   return pruneInRounds(model, options, context, async (current, t) => {
-    const input = { model: current, layers: chosen, options: options as OptionsOf<z.ZodRawShape>, context }
-    const prepared = await pruner.prepare?.(input)
-    return pruner.select
-      ? await selected(current, pruner.select, { ...input, prepared, units }, t)
-      : await masked(current, pruner, { ...input, prepared, units }, t)
+    const input = { model: current, layers, options: options as AnyOptions, context }
+    const round: Round = { ...input, prepared: await pruner.prepare?.(input), units, t }
+    const pruned = pruner.select ? await selected(pruner.select, round) : await masked(pruner, round)
+    if (options.refit === false) return pruned
+    return { ...pruned, model: await refitWeights(pruned.refitted, pruned.masks, context, options.refit) }
   })
 }
 
-interface Round extends LayersToPrepare<OptionsOf<z.ZodRawShape>> {
+/** Whether a layer can be pruned; what cannot is reported. */
+function suits(
+  layer: Layer,
+  model: Model,
+  options: PruningOptions,
+  context: Context,
+  units: Map<string, Units>,
+): boolean {
+  if (!isPlainFloat(model, layer)) {
+    context.skip(layer.name, 'its weights are not plain floats: they were shared or quantized before')
+    return false
+  }
+  const pattern = parsePattern(options.pattern)
+  const own = pattern && unitsOf(model, layer, pattern)
+  if (own) units.set(layer.weight, own)
+  else if (pattern)
+    context.skip(layer.name, `the pattern '${options.pattern}' needs inputs, which a Reshape hides here`)
+  return pattern === undefined || own !== undefined
+}
+
+/** @throws UnsupportedError when a method that selects weights itself does not respect the pattern. */
+function assertPattern(pruner: AnyPruner, options: PruningOptions): void {
+  const kind = parsePattern(options.pattern)?.kind
+  if (kind === undefined || !pruner.select || pruner.patterns?.includes(kind)) return
+  throw new UnsupportedError('pattern', `'${pruner.name}' selects weights itself, and not by '${options.pattern}'`, {
+    place: 'pattern',
+    hint: 'Use unstructured, or a criterion that scores weights, such as magnitude.',
+  })
+}
+
+/** Each round finds again what is left alone; the report needs it once. */
+function tellingOnce(context: Context): Context {
+  const told = new Set<string>()
+  return {
+    ...context,
+    skip(layer, reason) {
+      const line = JSON.stringify([layer, reason])
+      if (!told.has(line)) context.skip(layer, reason)
+      told.add(line)
+    },
+  }
+}
+
+interface Round extends LayersToPrepare<AnyOptions> {
   readonly prepared: unknown
   /** By weight, where there is a pattern. */
   readonly units: ReadonlyMap<string, Units>
+  readonly t: number
+}
+
+/** What a round removed, and the model from which the weights that stay can be refitted. */
+interface PrunedWeights extends Pruned {
+  readonly refitted: Model
 }
 
 /** A round of a method that scores. */
-async function masked(current: Model, pruner: AnyPruner, round: Round, t: number): Promise<Pruned> {
-  const { layers, units, options, prepared, context } = round
-  const scored: ScoredLayer[] = []
+async function masked(pruner: AnyPruner, round: Round): Promise<PrunedWeights> {
+  const { model, layers, options } = round
+  const masks = new Map<string, Float32Array>()
+  const waiting: { layer: Layer; weight: Float32Array; scored: Scored }[] = []
   for (const layer of layers) {
-    context.signal?.throwIfAborted()
-    const tensor = current.graph.initializers.get(layer.weight)!
-    const weight = finiteWeights(layer.weight, tensor)
-    const toScore = { layer, weight, shape: tensor.shape, model: current, options, prepared, context }
-    const scores = await pruner.score!(toScore)
-    checkScores(scores, weight, pruner.name, layer)
-    scored.push({ layer, weight, scores, units: units.get(layer.weight) })
+    const found = await scoresOf(layer, pruner, round)
+    if (!found) continue
+    const { weight, scored } = found
+    if (options.scope === 'global') {
+      waiting.push({ layer, ...found })
+      continue
+    }
+    const { units } = scored
+    const best = bestOf(scored)
+    const share = removedAt([weight], amountOf(options, layer, model), { ...options, t: round.t }) / weight.length
+    const mask = units?.keep
+      ? maskOfRows(scored.scores, { ...units, keep: units.keep }, { ...options, t: round.t })
+      : masksBelow([scored], share)[0]
+    masks.set(layer.weight, withBest(mask, best, layer, round))
   }
-  const masks = masksWithin(scored, options, current, t, context)
-  return { model: withMasksApplied(current, masks), masks }
+  if (waiting.length > 0) {
+    const weights = waiting.map(({ weight }) => weight)
+    const size = weights.reduce((sum, { length }) => sum + length, 0)
+    const best = waiting.map(({ scored }) => bestOf(scored))
+    const share = removedAt(weights, options, { ...options, t: round.t }) / size
+    const found = masksBelow(
+      waiting.map(({ scored }) => scored),
+      share,
+    )
+    for (const [i, { layer }] of waiting.entries()) masks.set(layer.weight, withBest(found[i], best[i], layer, round))
+  }
+  return { model: withMasksApplied(model, masks), masks, refitted: model }
+}
+
+/** The mask with the best weights where nothing would stay. */
+function withBest(mask: Float32Array, best: readonly number[], layer: Layer, { context, t }: Round): Float32Array {
+  if (mask.length === 0 || mask.includes(1)) return mask
+  if (t === 1) context.skip(layer.name, 'all of its weights were to go: the best stays')
+  for (const place of best) mask[place] = 1
+  return mask
+}
+
+/** @throws ModelError when a score is no number, or negative. */
+async function scoresOf(
+  layer: Layer,
+  pruner: AnyPruner,
+  { model, options, prepared, units, context }: Round,
+): Promise<{ weight: Float32Array; scored: Scored } | undefined> {
+  context.signal?.throwIfAborted()
+  const tensor = model.graph.initializers.get(layer.weight)!
+  const weight = finiteWeights(layer.weight, tensor)
+  const scores = await pruner.score!({ layer, weight, shape: tensor.shape, model, options, prepared, context })
+  if (!scores) return undefined
+  for (let i = 0; i < scores.length; i++) {
+    if (!(scores[i] >= 0 && scores[i] < Number.POSITIVE_INFINITY))
+      throw new ModelError(
+        'score-not-finite',
+        `'${pruner.name}' scores a weight of '${layer.name}' with ${scores[i]}`,
+        {
+          place: layer.name,
+          hint: 'Exclude the layer, or look what its weights and its data are.',
+        },
+      )
+    if (weight[i] === 0) scores[i] = 0
+  }
+  return { weight, scored: { scores, units: units.get(layer.weight) } }
 }
 
 /** A round of a method that removes weights itself. */
-async function selected(current: Model, select: NonNullable<AnyPruner['select']>, round: Round, t: number) {
-  const { layers, units, options, context } = round
+async function selected(select: NonNullable<AnyPruner['select']>, round: Round): Promise<PrunedWeights> {
+  const { model, layers, units, options, t } = round
   const toPrune = layers.map((layer): LayerToPrune => {
-    const tensor = current.graph.initializers.get(layer.weight)!
+    const tensor = model.graph.initializers.get(layer.weight)!
     const weight = finiteWeights(layer.weight, tensor)
-    const remove = removedAt(weight, amountOf(options, layer, current), t, options.schedule, units.get(layer.weight))
+    const keep = units.get(layer.weight)?.keep
+    const remove = keep
+      ? weight.length - keep.reduce((sum, stays) => sum + stays, 0)
+      : removedAt([weight], amountOf(options, layer, model), { ...options, t })
     return { layer, weight, shape: tensor.shape, remove: Math.min(remove, weight.length - 1) }
   })
-  const found = await select({ ...round, layers: toPrune, context })
   const masks = new Map<string, Float32Array>()
   const replaced = new Map<string, Tensor>()
-  for (const [name, values] of found) {
-    const { dtype, shape } = current.graph.initializers.get(name)!
+  for (const [name, values] of await select({ ...round, layers: toPrune })) {
+    const { dtype, shape } = model.graph.initializers.get(name)!
     masks.set(
       name,
       values.map((value) => (value === 0 ? 0 : 1)),
     )
     replaced.set(name, fromFloat32(dtype, shape, values))
   }
-  return { model: withInitializers(current, replaced), masks }
-}
-
-/** Sets the scores of weights that are zero to zero. @throws ModelError when a score is none. */
-function checkScores(scores: Float32Array, weight: Float32Array, criterion: string, layer: Layer): void {
-  for (let i = 0; i < scores.length; i++) {
-    if (!(scores[i] >= 0 && scores[i] < Number.POSITIVE_INFINITY))
-      throw new ModelError('score-not-finite', `'${criterion}' scores a weight of '${layer.name}' with ${scores[i]}`, {
-        place: layer.name,
-        hint: 'Exclude the layer, or look what its weights and its data are.',
-      })
-    if (weight[i] === 0) scores[i] = 0
-  }
+  const pruned = withInitializers(model, replaced)
+  return { model: pruned, masks, refitted: pruned }
 }

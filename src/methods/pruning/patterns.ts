@@ -47,17 +47,6 @@ function keepsLess(pattern: Pattern | undefined): boolean {
   return pattern?.kind !== 'n-of-m' || pattern.keep < pattern.of
 }
 
-/** Whether options say how much goes, for all layers or for one. */
-export function hasOwnAmount(options: {
-  readonly sparsity?: number
-  readonly quality?: number
-  readonly layers?: Readonly<Record<string, object>>
-}): boolean {
-  return [options, ...Object.values(options.layers ?? {})].some(
-    (amount: { sparsity?: number; quality?: number }) => amount.sparsity !== undefined || amount.quality !== undefined,
-  )
-}
-
 /** The weights of a layer in the sets that a pattern makes of them. */
 export interface Units {
   readonly count: number
