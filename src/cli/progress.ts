@@ -15,18 +15,22 @@ export interface ProgressDisplay {
 /** The least time between two drawings of a line, and between two plain lines of the same task. */
 const drawEveryMs = 80
 const lineEveryMs = 5000
+/** A task that was done in less time is not worth a plain line. */
+const shortestMs = 500
 
 /**
  * A terminal gets one line a task, drawn again and again: a bar, the rate, the time left. Anything else gets a plain line
- * when a task begins, every five seconds, and when it ends.
+ * every five seconds, and one of the last that is known of a task when another begins, unless it was done at once.
  */
 export function createProgressDisplay(io: Io, now: () => number = () => performance.now()): ProgressDisplay {
-  let current: { task: string; started: number; from: number; last: ProgressEvent; shown: boolean } | undefined
+  let current:
+    | { task: string; started: number; from: number; last: ProgressEvent; lastAt: number; shown: boolean }
+    | undefined
   let drawn = Number.NEGATIVE_INFINITY
   let open = false
   const draw = (event: ProgressEvent) => {
     const width = io.terminal ? Math.max(20, io.columns - 1) : Number.POSITIVE_INFINITY
-    const text = describe(event, now() - current!.started, current!.from, io.terminal, width)
+    const text = describe(event, current!.lastAt - current!.started, current!.from, io.terminal, width)
     if (io.terminal) io.stderr(`\r\u001b[2K${text}`)
     else io.stderr(`${text}\n`)
     open = io.terminal
@@ -34,7 +38,7 @@ export function createProgressDisplay(io: Io, now: () => number = () => performa
     current!.shown = true
   }
   const close = () => {
-    if (current && !current.shown) draw(current.last)
+    if (current && !current.shown && (io.terminal || !isDone(current.last) || tookLong(current))) draw(current.last)
     if (open) io.stderr('\n')
     open = false
     current = undefined
@@ -43,12 +47,16 @@ export function createProgressDisplay(io: Io, now: () => number = () => performa
     listener(event) {
       if (current && (current.task !== event.task || event.done < current.last.done)) close()
       const first = current === undefined
-      current ??= { task: event.task, started: now(), from: event.done, last: event, shown: false }
+      const at = now()
+      current ??= { task: event.task, started: at, from: event.done, last: event, lastAt: at, shown: false }
       current.last = event
+      current.lastAt = at
       current.shown = false
-      const complete = event.total > 0 && event.done >= event.total
-      const wait = io.terminal ? drawEveryMs : lineEveryMs
-      if (complete || (first && io.terminal) || now() - drawn >= wait) draw(event)
+      // What is done may get a last word yet: plain lines cannot be drawn again.
+      const draws = io.terminal
+        ? isDone(event) || first || at - drawn >= drawEveryMs
+        : !isDone(event) && at - drawn >= lineEveryMs
+      if (draws) draw(event)
     },
     note(text) {
       close()
@@ -56,6 +64,14 @@ export function createProgressDisplay(io: Io, now: () => number = () => performa
     },
     finish: close,
   }
+}
+
+function isDone({ done, total }: ProgressEvent): boolean {
+  return total > 0 && done >= total
+}
+
+function tookLong({ started, lastAt }: { readonly started: number; readonly lastAt: number }): boolean {
+  return lastAt - started >= shortestMs
 }
 
 /** Keys of details that are shown as rate and time left, not as facts. */

@@ -145,6 +145,25 @@ describe('progress', () => {
     expect(lines.at(-1)).toBe('done')
   })
 
+  it('prints one plain line of a task that is done, with its last word, and none of one that was done at once', () => {
+    const { io, text } = recorder(false)
+    let now = 0
+    const display = createProgressDisplay(io, () => now)
+    display.listener({ task: 'train', done: 1, total: 2 })
+    now += 2000
+    display.listener({ task: 'train', done: 2, total: 2, detail: { loss: 0.5 } })
+    display.listener({ task: 'train', done: 2, total: 2, detail: { loss: 0.25 } })
+    now += 4000
+    display.listener({ task: 'k-means', done: 0, total: 1 })
+    now += 100
+    display.listener({ task: 'k-means', done: 1, total: 1 })
+    display.finish()
+    const [began, ended, ...more] = text().trimEnd().split('\n')
+    expect(began).toMatch(/1\/2$/)
+    expect(ended).toMatch(/^train.*2\/2 {2}loss 0\.25.*in 2\.0 s$/)
+    expect(more).toEqual([])
+  })
+
   it('shows the last state of a task that ended early', () => {
     const { io, text } = recorder(false)
     const display = createProgressDisplay(io, () => 0)
