@@ -6,6 +6,7 @@ import { readModelFile } from '../formats/onnx/file.ts'
 import { MAGIC } from '../formats/pack/layout.ts'
 import { readPack } from '../formats/pack/read.ts'
 import type { Model } from '../ir/model.ts'
+import type { ProgressListener } from '../progress.ts'
 
 /** A model of either form, and the file that it came from. */
 export interface LoadedModel {
@@ -18,10 +19,10 @@ export interface LoadedModel {
 }
 
 /**
- * Reads an ONNX file or a pack, told apart by their first bytes.
+ * Reads an ONNX file or a pack, told apart by their first bytes. To unpack takes seconds, of which `progress` is told.
  * @throws UsageError when there is no such file, DataError when it is damaged.
  */
-export async function loadModel(path: string): Promise<LoadedModel> {
+export async function loadModel(path: string, progress: ProgressListener): Promise<LoadedModel> {
   const facts = await stat(path).catch((cause: unknown) => {
     throw unreadable(path, cause)
   })
@@ -29,7 +30,7 @@ export async function loadModel(path: string): Promise<LoadedModel> {
     throw new UsageError('file-read', 'it is no file', { place: path, hint: 'Give an .onnx or .espalier file.' })
   if (!(await isPack(path))) return { model: await readModelFile(path), path, fileBytes: facts.size }
   const pack = await readBytes(path)
-  return { model: inFile(path, () => readPack(pack)), path, fileBytes: pack.length, pack }
+  return { model: inFile(path, () => readPack(pack, { progress })), path, fileBytes: pack.length, pack }
 }
 
 /** The whole file. @throws UsageError when it cannot be read. */

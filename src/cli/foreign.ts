@@ -47,7 +47,7 @@ export async function loadSource(
         place: `--${name}`,
         hint: `Say what the file is with --from ${formatsWith(name).join(' or ')}.`,
       })
-  if (!format) return loadModel(path)
+  if (!format) return loadModel(path, progress.listener)
   const needed = await Promise.all((format.companions ?? []).map((item) => readCompanion(format, item, options)))
   const bytes = await readBytes(path)
   const { model, notes } = inFile(path, () =>

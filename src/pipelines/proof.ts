@@ -8,6 +8,7 @@ import type { Model } from '../ir/model.ts'
 import { layers } from '../ir/rewrite.ts'
 import { verify } from '../ir/verify.ts'
 import type { ProofCheck } from '../methods/method.ts'
+import type { ProgressListener } from '../progress.ts'
 import { toFloat32 } from '../tensor/half.ts'
 import type { Tensor } from '../tensor/tensor.ts'
 import { sampleInputs } from '../datasets/inputs.ts'
@@ -20,6 +21,7 @@ export interface ProofInput {
   readonly seed: number
   /** Examples to run; without them, or where they do not fit, random numbers. */
   readonly data?: Dataset
+  readonly progress?: ProgressListener
 }
 
 export interface Proof {
@@ -41,7 +43,7 @@ export async function prove(input: ProofInput): Promise<Proof> {
           ? 'verify found no problem'
           : `${problems.length} problems: ${JSON.stringify(problems[0])}`,
     },
-    restores(compressed, input.pack),
+    restores(input),
   ]
   const outputErrors = new Map<string, number>()
   const feeds = await sampleInputs(original, { seed: input.seed, batch: 8, data: input.data })
@@ -67,10 +69,10 @@ export async function prove(input: ProofInput): Promise<Proof> {
   return { checks, outputErrors }
 }
 
-function restores(model: Model, pack: Uint8Array): ProofCheck {
+function restores({ compressed, pack, progress }: ProofInput): ProofCheck {
   const check = 'the pack restores the model bit for bit'
   try {
-    const bytes = sameBytes(encodeModel(model).model, encodeModel(readPack(pack)).model)
+    const bytes = sameBytes(encodeModel(compressed).model, encodeModel(readPack(pack, { progress })).model)
     return {
       check,
       passed: bytes !== undefined,

@@ -180,7 +180,7 @@ async function applySteps(
           hint: 'This is a bug of Espalier: please report it with the model and the recipe.',
         },
       )
-    const bytes = writePack(current)
+    const bytes = writePack(current, { progress })
     pack = bytes
     const stage: StageResult = {
       method: method.name,
@@ -196,7 +196,7 @@ async function applySteps(
     await trainings?.remove()
     environment.onStage?.(stage, position)
   }
-  return { model: current, pack: pack ?? writePack(current), stages, skipped, checks }
+  return { model: current, pack: pack ?? writePack(current, { progress }), stages, skipped, checks }
 }
 
 /** A pattern that fits no layer is complained about where the recipe writes it. */
@@ -216,7 +216,7 @@ async function finishRun(
   environment: RunEnvironment,
   { pass, budget, seed, start }: { pass: Pass; budget: BudgetResult | undefined; seed: number; start: number },
 ): Promise<RunResult> {
-  const { engine, data, signal } = environment
+  const { engine, data, signal, progress } = environment
   const originalOnnx = environment.originalFileBytes ?? onnxLength(model)
   // Before the proof, because of all the work this takes the most memory: an engine keeps some of what it had.
   const latency = environment.latency === false ? undefined : await latencyOf(model, pass.model, environment, seed)
@@ -227,6 +227,7 @@ async function finishRun(
     engine,
     seed,
     data: data?.validation,
+    progress,
   })
   const after = pass.stages.at(-1)?.accuracy
   const accuracy: { before: AccuracyMeasure; after: AccuracyMeasure } | undefined = data &&

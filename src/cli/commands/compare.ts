@@ -54,7 +54,8 @@ export const compare = defineCommand<Options>({
       .option('--seed <n>', 'seed of made-up inputs', wholeNumber(0), 1)
   },
   async execute([firstPath, secondPath], options, { signal, progress }) {
-    const [first, second] = [await loadModel(firstPath), await loadModel(secondPath)]
+    const first = await loadModel(firstPath, progress.listener)
+    const second = await loadModel(secondPath, progress.listener)
     const data = options.data ? await openSplit(options.data, options.split) : undefined
     const difference = data
       ? await compareOnData(first.model, second.model, data, options.batch, signal, progress.listener)

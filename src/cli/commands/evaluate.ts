@@ -33,7 +33,7 @@ export const evaluate = defineCommand<Options>({
       .option('--output <name>', 'the output with the classes (default: the first)')
   },
   async execute([path], options, { signal, progress }) {
-    const { model } = await loadModel(path)
+    const { model } = await loadModel(path, progress.listener)
     const data = await openSplit(options.data, options.split)
     const start = performance.now()
     const { hits: _hits, ...result } = await evaluateModel(model, data, onnxruntime, {

@@ -28,7 +28,7 @@ export const exportCommand = defineCommand<{ output?: string }>({
     const format = foreignFormats.get(name)!
     const output = options.output ?? withEnding(path, format.ending)
     await checkOutputs([output], [path])
-    const { model, fileBytes } = await loadModel(path)
+    const { model, fileBytes } = await loadModel(path, progress.listener)
     const content = inFile(path, () => format.write!(model, progress.listener))
     const bytes = await writeFileAtomic(output, content)
     return {

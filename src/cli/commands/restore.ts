@@ -44,6 +44,6 @@ async function writeRestored(path: string, output: string, options: SourceOption
     return { fileBytes, bytes: await writeModelFile(output, model) }
   }
   const pack = await readBytes(path)
-  const onnx = inFile(path, () => unpack(pack))
+  const onnx = inFile(path, () => unpack(pack, { progress: context.progress.listener }))
   return { fileBytes: pack.length, bytes: await writeFileAtomic(output, onnx) }
 }

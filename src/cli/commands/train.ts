@@ -6,8 +6,12 @@ import { onnxruntime } from '../../engines/onnxruntime.ts'
 import { nearestName, UsageError } from '../../errors.ts'
 import { writeModelFile } from '../../formats/onnx/file.ts'
 import type { Model } from '../../ir/model.ts'
+import { inferShapes, rebatch } from '../../ir/shapes.ts'
+import type { ProgressListener } from '../../progress.ts'
+import { elementCount } from '../../tensor/tensor.ts'
 import { evaluate } from '../../training/evaluate.ts'
 import { createFileStore } from '../../training/file-store.ts'
+import { losses } from '../../training/losses/index.ts'
 import { trainingSettings, type TrainingSettings } from '../../training/settings.ts'
 import { train as trainModel } from '../../training/train.ts'
 import { networks } from '../../zoo/index.ts'
@@ -24,6 +28,7 @@ interface Options extends Record<string, unknown> {
   readonly output: string
   readonly seed: number
   readonly checkpoint?: string
+  readonly teacher?: string
 }
 
 /** Trains a network of the zoo, or goes on with a model. */
@@ -33,6 +38,10 @@ export const train = defineCommand<Options>({
   examples: [
     ['espalier train lenet-5 --data digits --epochs 5 -o lenet.onnx', 'trains from scratch on the built-in digits'],
     ['espalier train lenet.onnx --data mnist:data/mnist --learning-rate 0.001 -o tuned.onnx', 'trains a model further'],
+    [
+      'espalier train lenet-300-100 --data digits --teacher lenet.onnx --loss kullback-leibler --temperature 2 -o small.onnx',
+      'distils: follows the softened answers of another model; the labels count with --teacher-weight below 1',
+    ],
   ],
   configure(command) {
     command.argument('<network>', `a network (${[...networks.keys()].join(', ')}), or an .onnx or .espalier file`)
@@ -41,6 +50,7 @@ export const train = defineCommand<Options>({
       .requiredOption('-o, --output <file>', 'the ONNX file to write')
       .option('--seed <n>', 'seed of initial weights and of the order of examples', wholeNumber(0), 1)
       .option('--checkpoint <file>', 'keeps what is needed to go on after a kill here, and goes on from it')
+      .option('--teacher <model>', 'an .onnx or .espalier file that --loss kullback-leibler follows')
     for (const { name, description, type, default: value } of describeOptions(trainingSettings)) {
       const takes = / \| /.test(type) && description ? `: ${type.replaceAll(' | ', ', ')}` : ''
       const note = value === undefined ? '' : ` (default: ${value})`
@@ -49,20 +59,27 @@ export const train = defineCommand<Options>({
     }
   },
   async execute([name], options, { signal, progress }) {
-    await checkOutputs([options.output], [])
+    const outputs = [options.output, ...(options.checkpoint === undefined ? [] : [options.checkpoint])]
+    await checkOutputs(outputs, options.teacher === undefined ? [] : [options.teacher])
     const settings = settingsFrom(options)
+    checkTeacher(settings, options)
     const data = await openSplits(options.data)
     if (data.train.size === 0)
       throw new UsageError('data-split', 'this data has no training part', {
         place: options.data,
         hint: 'Keep some examples out of the test part, as with ?test=0.2.',
       })
-    const start = await startingModel(name, data, options.seed)
+    const start = await startingModel(name, data, options.seed, progress.listener)
+    const teacher =
+      options.teacher === undefined ? undefined : await loadTeacher(options.teacher, start, progress.listener)
     const begin = performance.now()
     const { model, history, steps, epoch } = await trainModel(start, {
       data: data.train,
       ...(data.validation.size > 0 ? { validation: data.validation } : {}),
       settings,
+      ...(teacher
+        ? { teacher: { model: teacher, temperature: settings.temperature, weight: settings.teacherWeight } }
+        : {}),
       engine: onnxruntime,
       seed: options.seed,
       signal,
@@ -147,10 +164,44 @@ function kebab(name: string): string {
   return name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)
 }
 
-async function startingModel(name: string, data: DataSplits, seed: number): Promise<Model> {
+/** @throws UsageError when there is a teacher that the loss does not look at, or none where it does. */
+function checkTeacher({ loss }: TrainingSettings, { teacher }: Options): void {
+  const follows = losses[loss].needsTeacher
+  if (teacher !== undefined && !follows)
+    throw new UsageError('teacher-unused', `the loss '${loss}' does not look at a teacher`, {
+      place: '--teacher',
+      hint: 'Give --loss kullback-leibler as well, or no teacher.',
+    })
+  if (teacher === undefined && follows)
+    throw new UsageError('no-teacher', `the loss '${loss}' compares with a teacher, and there is none`, {
+      place: '--loss',
+      hint: 'Name the model to follow with --teacher, or choose cross-entropy.',
+    })
+}
+
+/** @throws UsageError when the teacher's classes are not as many as the student's. */
+async function loadTeacher(path: string, student: Model, progress: ProgressListener): Promise<Model> {
+  const { model } = await loadModel(path, progress)
+  const [own, wanted] = [model, student].map(classesOf)
+  if (own !== undefined && wanted !== undefined && own !== wanted)
+    throw new UsageError('class-count', `the teacher has ${own} outputs, but the network ${wanted}`, {
+      place: path,
+      hint: 'Give a teacher of the same classes.',
+    })
+  return model
+}
+
+/** Numbers that the first output has for one example; undefined where the shape does not tell. */
+function classesOf(model: Model): number | undefined {
+  const single = rebatch(model, 1)
+  const shape = inferShapes(single).get(single.graph.outputs[0]?.name)?.shape
+  return shape?.every((size) => typeof size === 'number') ? elementCount(shape) : undefined
+}
+
+async function startingModel(name: string, data: DataSplits, seed: number, progress: ProgressListener): Promise<Model> {
   const network = networks.get(name)
   if (network) return network.build({ seed, classes: data.train.classes })
-  if (existsSync(name)) return (await loadModel(name)).model
+  if (existsSync(name)) return (await loadModel(name, progress)).model
   const near = nearestName(name, networks.keys())
   throw new UsageError('network-name', `there is no network '${name}', and no such file`, {
     place: name,

@@ -28,8 +28,8 @@ export interface Chooser {
   readonly predicts: boolean
   /** Encodes now, unless the stream holds numbers: then its codec, length and bytes are there after `finish`. */
   encode(source: StreamSource): Stream
-  /** Encodes the numbers. @returns The bytes of the joint stream; none where there is none. */
-  finish(): Uint8Array
+  /** Encodes the numbers, and tells of each of their streams. @returns The bytes of the joint stream; none where there is none. */
+  finish(onStream?: (stream: Stream) => void): Uint8Array
 }
 
 /** Symbols up to which every codec is tried on the whole stream. */
@@ -118,33 +118,38 @@ export function createChooser(coding: string | undefined): Chooser {
       waiting.push({ source, stream })
       return stream
     },
-    finish() {
+    finish(onStream) {
+      const settled = (stream: Stream, as: Pick<Stream, 'codec' | 'length' | 'bytes'>) => {
+        settle(stream, as)
+        onStream?.(stream)
+      }
       const affordable = withinBudget(waiting)
       for (const { source, stream } of waiting)
-        if (!affordable.has(stream)) settle(stream, encodeNow({ ...source, codecs: source.codecs ?? general }))
+        if (!affordable.has(stream)) settled(stream, encodeNow({ ...source, codecs: source.codecs ?? general }))
       const modelled = waiting.filter(({ stream }) => affordable.has(stream))
       const total = modelled.reduce((sum, { stream }) => sum + stream.count, 0)
       const isAlone = ({ stream }: Waiting) => total > TOGETHER && stream.count >= LARGE
-      const others = new Map(
-        modelled.map(({ source, stream }) => [
-          stream,
-          coding === undefined ? encodeNow({ ...source, codecs: quick }) : undefined,
-        ]),
-      )
-      for (const { source, stream } of modelled.filter(isAlone)) {
-        const bytes = predictive.encode(source)
-        const other = others.get(stream)
-        if (other && other.length < bytes.length) settle(stream, other)
-        else settle(stream, { codec: predictive.id, length: bytes.length, bytes })
+      const otherwise = ({ source }: Waiting) =>
+        coding === undefined ? encodeNow({ ...source, codecs: quick }) : undefined
+      for (const one of modelled.filter(isAlone)) {
+        const bytes = predictive.encode(one.source)
+        const other = otherwise(one)
+        if (other && other.length < bytes.length) settled(one.stream, other)
+        else settled(one.stream, { codec: predictive.id, length: bytes.length, bytes })
       }
-      for (let together = modelled.filter((one) => !isAlone(one)); together.length > 0;) {
+      let together = modelled.filter((one) => !isAlone(one))
+      const others = new Map(together.map((one) => [one, otherwise(one)]))
+      while (together.length > 0) {
         const { bytes, ends } = encodeTogether(together.map(({ source }) => source))
-        const worse = together.filter(({ stream }, i) => {
-          const other = others.get(stream)
+        const worse = together.filter((one, i) => {
+          const other = others.get(one)
           return other !== undefined && other.length + RECORD < ends[i] - (ends[i - 1] ?? 0)
         })
-        if (worse.length === 0) return bytes
-        for (const { stream } of worse) settle(stream, others.get(stream)!)
+        if (worse.length === 0) {
+          for (const { stream } of together) onStream?.(stream)
+          return bytes
+        }
+        for (const one of worse) settled(one.stream, others.get(one)!)
         together = together.filter((one) => !worse.includes(one))
       }
       return NONE

@@ -4,6 +4,7 @@
  */
 import { createByteReader, type ByteReader } from '../../codecs/bytes.ts'
 import { asBytes } from '../../codecs/codec.ts'
+import type { ProgressListener } from '../../progress.ts'
 import type { ByteSource } from './chunks.ts'
 import { decodeContent, decodeStream, symbolSource } from './decode.ts'
 import { elementTypes } from './element.ts'
@@ -32,6 +33,8 @@ export interface UnpackOptions {
   readonly maxBytes?: number
   /** Called with each tensor when it is decoded; its bytes are a view of the file that is being restored. */
   readonly onTensor?: (tensor: UnpackedTensor) => void
+  /** Told of the bytes of tensors that are restored. */
+  readonly progress?: ProgressListener
 }
 
 /**
@@ -43,6 +46,9 @@ export function unpack(bytes: Uint8Array, options: UnpackOptions = {}): Uint8Arr
     bytes,
     options.maxBytes ?? defaultLimit(bytes.length),
   )
+  const total = blueprint.slots.reduce((sum, { length }) => sum + length, 0)
+  let done = 0
+  options.progress?.({ task: 'unpack', done, total })
   const shared = new Map<number, ByteReader>()
   for (const { type, stream } of sharedStreams)
     shared.set(type, createByteReader(asBytes(decodeStream(stream, stream.part)), stream.part))
@@ -57,6 +63,8 @@ export function unpack(bytes: Uint8Array, options: UnpackOptions = {}): Uint8Arr
     }
     decodeContent(contents[index], elementTypes.get(slot.type)!, target, parts, slot.place)
     options.onTensor?.(tensorOf(slot, target))
+    done += target.length
+    options.progress?.({ task: 'unpack', done, total })
   })
 }
 

@@ -1,8 +1,9 @@
 import { createByteWriter } from '../../codecs/bytes.ts'
 import type { Model } from '../../ir/model.ts'
+import type { ProgressListener } from '../../progress.ts'
 import { writeModel } from '../onnx/write.ts'
 import { createChooser } from './choose.ts'
-import type { Content } from './content.ts'
+import { JOINT, streamsOf, type Content, type Stream } from './content.ts'
 import { elementTypes } from './element.ts'
 import { encodeContent } from './encode.ts'
 import { jointStream, sharedTypes, writeLayout } from './layout.ts'
@@ -15,6 +16,8 @@ export interface PackOptions {
    * that is absent, every stream gets the smallest of all codecs.
    */
   readonly coding?: string
+  /** Told of the bytes of tensors that are coded. */
+  readonly progress?: ProgressListener
 }
 
 /** The metadata key by which a method says how the model is to be coded. */
@@ -26,13 +29,21 @@ export const CODING_KEY = 'espalier.coding'
  * @throws UsageError when the coding asked for does not exist.
  */
 export function writePack(model: Model, options: PackOptions = {}): Uint8Array {
-  return packOnnx(writeModel(model), { coding: options.coding ?? model.metadata.get(CODING_KEY) })
+  return packOnnx(writeModel(model), { ...options, coding: options.coding ?? model.metadata.get(CODING_KEY) })
 }
 
 /** Packs the bytes of an ONNX file; `unpack` restores exactly these. */
 export function packOnnx(onnx: Uint8Array, options: PackOptions = {}): Uint8Array {
   const { skeleton, slots, contents: raw } = cutTensors(onnx)
   const chooser = createChooser(options.coding)
+  const total = slots.reduce((sum, { length }) => sum + length, 0)
+  let done = 0
+  const advance = (bytes: number) => {
+    done += bytes
+    options.progress?.({ task: 'pack', done, total })
+  }
+  // What waits for the models of numbers takes nearly all of the time.
+  const waiting = new Map<Stream, number>()
   const shared = new Map<number, ReturnType<typeof createByteWriter>>()
   const contents: Content[] = slots.map((slot, i) => {
     const element = elementTypes.get(slot.type)!
@@ -42,6 +53,9 @@ export function packOnnx(onnx: Uint8Array, options: PackOptions = {}): Uint8Arra
       if (!writer) shared.set(slot.type, (writer = createByteWriter()))
       writer.bytes(part)
     }
+    const open = streamsOf(encoded.content).find(({ codec }) => codec === JOINT)
+    if (open) waiting.set(open, slot.length)
+    else advance(slot.length)
     return encoded.content
   })
   const sharedStreams = [...sharedTypes(slots, contents).keys()].map((type) => {
@@ -49,7 +63,7 @@ export function packOnnx(onnx: Uint8Array, options: PackOptions = {}): Uint8Arra
     const part = `shared ${elementTypes.get(type)!.name}`
     return { type, stream: chooser.encode({ part, symbols, alphabet: 256, codecs: ['bits', 'huffman', 'text'] }) }
   })
-  const together = chooser.finish()
+  const together = chooser.finish((stream) => advance(waiting.get(stream) ?? 0))
   const joint = jointStream(contents, () => together.length, together)
   return writeLayout({ skeleton, contents, sharedStreams, joint })
 }

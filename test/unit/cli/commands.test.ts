@@ -77,6 +77,10 @@ describe('errors', () => {
     [['train', 'lenet5', '--data', 'digits', '-o', 'MODEL.x'], 2, /Did you mean lenet-5/],
     [['train', 'lenet-5', '--data', 'digits', '-o', 'MODEL.x', '--epochs', 'many'], 2, /--epochs/],
     [['train', 'lenet-5', '--data', 'digits', '-o', '/no/such/folder/x'], 2, /there is no folder/],
+    [['train', 'MODEL', '--data', data, '-o', 'MODEL.x', '--loss', 'kullback-leibler'], 2, /at --loss[\s\S]*--teacher/],
+    [['train', 'MODEL', '--data', data, '-o', 'MODEL.x', '--teacher', 'MODEL'], 2, /at --teacher[\s\S]*--loss kull/],
+    [['train', 'MODEL', '--data', data, '-o', 'MODEL', '--teacher', 'MODEL'], 2, /also read/],
+    [['train', 'MODEL', '--data', data, '-o', 'MODEL.x', '--checkpoint', '/no/such/folder/x'], 2, /there is no folder/],
     [['evaluate', 'MODEL', '--data', 'minst:x'], 2, /Did you mean mnist/],
     [['evaluate', 'MODEL', '--data', 'digits', '--batch', '0'], 2, /at least 1/],
     [['evaluate', 'MODEL', '--data', 'digits', '--split', 'all'], 2, /test, validation, train/],
@@ -185,6 +189,29 @@ describe('commands', () => {
     expect(await run(argv, io)).toBe(0)
     expect(screen).toContain('\u001b[2K')
     expect(screen).toMatch(/\nepoch {2}/)
+  })
+
+  it('distil: a network that is its own teacher has nothing to learn, another one has', async () => {
+    const other = folder.path('other-classes.onnx')
+    await writeModelFile(
+      other,
+      buildNetwork('five', 1, [1, 28, 28], 5, (layers, input) => layers.linear(layers.flatten(input), 'fc', 784, 5)),
+    )
+    const distil = async (student: string, teacher: string) => {
+      const argv = ['train', student, '--data', data, '--epochs', '1', '--learning-rate', '0.001', '--seed', '2']
+      const loss = ['--loss', 'kullback-leibler', '--temperature', '2', '--teacher', teacher]
+      return cliJson<{ history: { loss: number }[] }>([...argv, ...loss, '-o', folder.path('distilled.onnx')])
+    }
+    const own = await distil(model, model)
+    expect(own.code).toBe(0)
+    expect(own.data.history[0].loss).toBeLessThan(1e-6)
+    const fresh = await distil('lenet-300-100', model)
+    expect(fresh.data.history[0].loss).toBeGreaterThan(1e-2)
+    const misfit = await distil(model, other)
+    expect([misfit.code, misfit.err]).toEqual([
+      2,
+      expect.stringMatching(/5 outputs, but the network 10[\s\S]*other-classes/),
+    ])
   })
 
   it('train, compress, inspect, restore, evaluate and compare a network', async () => {

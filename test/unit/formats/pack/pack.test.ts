@@ -8,6 +8,7 @@ import { describePack } from '../../../../src/formats/pack/describe.ts'
 import { readPack } from '../../../../src/formats/pack/read.ts'
 import { unpack } from '../../../../src/formats/pack/unpack.ts'
 import { packOnnx, writePack } from '../../../../src/formats/pack/write.ts'
+import type { ProgressEvent } from '../../../../src/progress.ts'
 import { lenet300100 } from '../../../../src/zoo/lenet-300-100.ts'
 import { packModels, sharedWeights } from '../../../support/pack-models.ts'
 import { sharedData } from '../../../support/shared-data.ts'
@@ -31,6 +32,19 @@ for (const [name, model] of models)
       expect(Buffer.compare(writeModel(readPack(pack)), onnx)).toBe(0)
       for (const coding of ['bits', 'huffman', 'relative', 'relative-huffman', 'adaptive', 'mixing', 'predictive'])
         expect(Buffer.compare(writeModel(readPack(writePack(model, { coding }))), onnx)).toBe(0)
+    })
+
+    it('tells how far it is, up to the last byte of a tensor', () => {
+      const packed: ProgressEvent[] = []
+      expect(writePack(model, { progress: (event) => packed.push(event) })).toEqual(pack)
+      const unpacked: ProgressEvent[] = []
+      unpack(pack, { progress: (event) => unpacked.push(event) })
+      for (const events of [packed, unpacked]) {
+        const done = events.map((event) => event.done)
+        expect(done).toEqual(done.toSorted((a, b) => a - b))
+        expect(events.at(-1)?.done ?? 0).toBe(events.at(-1)?.total ?? 0)
+      }
+      expect(packed.at(-1)?.total ?? 0).toBe(unpacked.at(-1)!.total)
     })
 
     it('has parts that add up to the file, and no size that the smallest coding exceeds', () => {
