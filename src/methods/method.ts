@@ -31,6 +31,32 @@ export interface ProofCheck {
   readonly detail: string
 }
 
+/** What the model's accuracy is when one layer alone is pruned, more and more. */
+export interface SensitivityCurve {
+  /** The layer, or the first of several that can only be pruned together. */
+  readonly layer: string
+  /** How many filters or weights it has. */
+  readonly size: number
+  /** Ascending by the share that is gone, from 0; the loss is the mean cross-entropy in nats. */
+  readonly points: readonly { readonly ratio: number; readonly accuracy: number; readonly loss: number }[]
+  /** The largest share tried that loses no more than was allowed. */
+  readonly chosen?: number
+}
+
+/** How sensitive each layer is to pruning, before any retraining. */
+export interface Sensitivity {
+  /** What the shares are shares of. */
+  readonly unit: 'filters' | 'weights'
+  /** The data and how many of its examples it was measured on: of the validation data, never of the test data. */
+  readonly data: string
+  readonly count: number
+  /** Of the model as it is. */
+  readonly accuracy: number
+  /** Points of accuracy that a layer may lose alone, where shares were chosen by it. */
+  readonly maxLoss?: number
+  readonly curves: readonly SensitivityCurve[]
+}
+
 /** All that a method gets from outside; nothing is a global. */
 export interface Context {
   readonly seed: number
@@ -53,6 +79,8 @@ export interface Context {
   skip(layer: string, reason: string): void
   /** Tells what the method has checked of its own work: it becomes part of the report's proof. */
   proved?(check: ProofCheck): void
+  /** Tells how sensitive the layers are, where the method has measured it: it becomes part of the report. */
+  sensitivity?(found: Sensitivity): void
 }
 
 /**
@@ -73,6 +101,11 @@ export interface Method<Name extends string = string, Options = unknown> {
    * A search for the smallest file within an accuracy budget turns this one knob. Absent where there is none to turn.
    */
   strength?(options: Options, strength: number): Options
+  /**
+   * How much accuracy each layer costs when it alone gives up a share of what this method removes. Absent where that makes
+   * no sense. @throws UsageError when there is no validation data.
+   */
+  sensitivity?(model: Model, options: Options, context: Context): Promise<Sensitivity>
 }
 
 /** Freezes a record. Families have functions of their own that end here. */

@@ -5,7 +5,7 @@ import { channelGroups, type ChannelGroup } from '../../ir/channel-groups.ts'
 import { cutChannels } from '../../ir/cut.ts'
 import type { Model } from '../../ir/model.ts'
 import type { Layer } from '../../ir/rewrite.ts'
-import type { Context } from '../method.ts'
+import type { Context, Sensitivity } from '../method.ts'
 import { finiteWeights } from '../weights.ts'
 import type { FilterOptions } from './filter-family.ts'
 import { fewestForMacs } from './filter-macs.ts'
@@ -31,11 +31,13 @@ export interface Chooser<Pruner = AnyPruner> {
   readonly model: Model
   readonly options: FilterOptions
   readonly context: Context
+  /** What each layer can give up alone, where that decides. */
+  readonly sensitivity?: Sensitivity | undefined
 }
 
 /** Layer by layer: each has a number of channels that go. */
-export function layerChoice({ pruner, groups, model, options, context }: Chooser): Choice {
-  const plan = planLayers(groups, model, options, context)
+export function layerChoice({ pruner, groups, model, options, context, sensitivity }: Chooser): Choice {
+  const plan = planLayers(groups, model, options, context, sensitivity)
   const grow = sparsitySchedules[options.schedule]
   return async (current, t) => {
     const now = groupsById(current)
@@ -128,7 +130,7 @@ function groupsById(model: Model): ReadonlyMap<string, ChannelGroup> {
 }
 
 /** For each group one score a channel: those of its filters added up, combined over the layers that make it. */
-async function scoresOf(
+export async function scoresOf(
   groups: readonly ChannelGroup[],
   model: Model,
   { pruner, options, context }: Pick<Chooser, 'options' | 'context'> & { readonly pruner: AnyScoring },
@@ -172,7 +174,7 @@ function assertFinite(score: number, pruner: string, { name }: Layer): void {
 }
 
 /** The channels with the lowest scores, of equal ones the first, in ascending order. */
-function lowest(scores: Float64Array, count: number): number[] {
+export function lowest(scores: Float64Array, count: number): number[] {
   const order = Array.from(scores.keys()).toSorted((a, b) => scores[a] - scores[b])
   return order.slice(0, count).toSorted((a, b) => a - b)
 }

@@ -1,13 +1,21 @@
 import { z } from 'zod'
-import { UsageError } from '../../errors.ts'
 import { cutChannels } from '../../ir/cut.ts'
 import type { Model } from '../../ir/model.ts'
-import { defineMethod, type Context, type Method } from '../method.ts'
+import { calibrationSet } from '../calibration.ts'
+import { defineMethod, type Context, type Method, type Sensitivity } from '../method.ts'
 import { finiteWeights } from '../weights.ts'
 import { createCutProof, type CutProof } from './cut-proof.ts'
-import { globalChoice, layerChoice, producersOf, type AnyPruner, type ChosenChannels } from './filter-choice.ts'
+import {
+  globalChoice,
+  layerChoice,
+  producersOf,
+  type AnyPruner,
+  type Chooser,
+  type ChosenChannels,
+} from './filter-choice.ts'
 import type { FilterPruner } from './filter-pruner.ts'
 import { chosenGroups, filterAmountOptions } from './filter-ratios.ts'
+import { filterSensitivity } from './filter-sensitivity.ts'
 import { pruneInRounds, retrainedBetween, roundOptions } from './rounds.ts'
 import { assertOneThreshold, scopeOption } from './scope.ts'
 
@@ -48,13 +56,18 @@ export function defineFilterPruner<const Name extends string, Shape extends z.Zo
     needs: pruner.needs ?? [],
     options: z
       .strictObject({ ...filterOptions, ...pruner.options })
-      .refine(({ ratio, keep, macs }) => [ratio, keep, macs].filter((amount) => amount !== undefined).length <= 1, {
-        message: 'ratio, keep and macs exclude each other',
-        path: ['keep'],
-      })
+      .refine(
+        ({ ratio, keep, macs, maxLoss }) =>
+          [ratio, keep, macs, maxLoss].filter((amount) => amount !== undefined).length <= 1,
+        { message: 'ratio, keep, macs and maxLoss exclude each other', path: ['keep'] },
+      )
       .refine((options) => options.scope === 'layer' || options.keep === undefined, {
         message: 'with scope: global a ratio says how many filters of all layers go',
         path: ['keep'],
+      })
+      .refine((options) => options.scope === 'layer' || options.maxLoss === undefined, {
+        message: 'maxLoss looks at each layer alone, and scope: global at all at once',
+        path: ['maxLoss'],
       })
       .refine((options) => options.scope === 'layer' || options.strategy === 'independent', {
         message: 'greedy goes from layer to layer, and scope: global looks at all at once',
@@ -67,20 +80,19 @@ export function defineFilterPruner<const Name extends string, Shape extends z.Zo
       .refine(...retrainedBetween),
     strength: (options, strength) => ({ ...options, strength: options.strength * strength }),
     apply: (model, options, context) => prune(model, pruner as unknown as AnyPruner, options, context),
+    sensitivity: (model, options, context) =>
+      filterSensitivity(chooserOf(model, pruner as unknown as AnyPruner, options, context)),
   })
 }
 
 async function prune(model: Model, pruner: AnyPruner, options: FilterOptions, context: Context): Promise<Model> {
   assertOneThreshold(options)
-  const groups = chosenGroups(model, options, context)
-  for (const { weight } of producersOf(groups)) finiteWeights(weight, model.graph.initializers.get(weight)!)
-  if (pruner.needs?.includes('calibration-data')) assertData(pruner.name, context)
+  const before = chooserOf(model, pruner, options, context)
+  const { groups } = before
   const trained = (await pruner.before?.({ model, groups, layers: producersOf(groups), options, context })) ?? model
-  const chooser = { groups, model: trained, options, context }
+  const chooser = { ...before, model: trained, sensitivity: await sensitivityOf({ ...before, model: trained }) }
   const choose =
-    options.scope === 'global' && !pruner.select
-      ? globalChoice({ ...chooser, pruner })
-      : layerChoice({ ...chooser, pruner })
+    options.scope === 'global' && !pruner.select ? globalChoice({ ...chooser, pruner }) : layerChoice(chooser)
   const proof = createCutProof(pruner.name, context)
   const result = await pruneInRounds(trained, options, context, async (current, t) => ({
     model: await cutRound(current, await choose(current, t), proof),
@@ -91,13 +103,19 @@ async function prune(model: Model, pruner: AnyPruner, options: FilterOptions, co
   return result
 }
 
-/** @throws UsageError when there is nothing to calibrate on. */
-function assertData(name: string, { data }: Context): void {
-  if (data && data.train.size > 0) return
-  throw new UsageError('no-calibration-data', `'${name}' looks at what the layers make of data, and there is none`, {
-    place: name,
-    hint: 'Name a data set, as with --data synthetic, or choose a criterion that looks at weights only, such as filter-l1.',
-  })
+function chooserOf(model: Model, pruner: AnyPruner, options: FilterOptions, context: Context): Chooser {
+  const groups = chosenGroups(model, options, context)
+  for (const { weight } of producersOf(groups)) finiteWeights(weight, model.graph.initializers.get(weight)!)
+  if (pruner.needs?.includes('calibration-data')) calibrationSet(context)
+  return { pruner, groups, model, options, context }
+}
+
+/** What each layer can give up alone, where it is asked for. */
+async function sensitivityOf(chooser: Chooser): Promise<Sensitivity | undefined> {
+  if (chooser.options.maxLoss === undefined) return undefined
+  const found = await filterSensitivity(chooser)
+  chooser.context.sensitivity?.(found)
+  return found
 }
 
 async function cutRound(current: Model, removals: ChosenChannels, proof: CutProof): Promise<Model> {

@@ -5,9 +5,10 @@ import { channelGroups, type ChannelGroup } from '../../ir/channel-groups.ts'
 import { intAttribute, type Model } from '../../ir/model.ts'
 import type { Layer } from '../../ir/rewrite.ts'
 import { chooseLayers, layerChoiceOptions, layerOverrides, optionsOfLayers } from '../layer-choice.ts'
-import type { Context } from '../method.ts'
+import type { Context, Sensitivity } from '../method.ts'
 import { isPlainFloat } from '../weights.ts'
 import { fewestForMacs } from './filter-macs.ts'
+import { maxLossOptions } from './sensitivity.ts'
 
 const amount = {
   ratio: z
@@ -28,6 +29,7 @@ export const filterAmountOptions = {
     .max(1)
     .optional()
     .describe("share of the model's multiply-accumulates to remove, at least; in place of ratio and keep"),
+  ...maxLossOptions,
   multiple: z
     .number()
     .int()
@@ -100,12 +102,13 @@ export function planLayers(
   model: Model,
   options: FilterAmounts,
   context: Context,
+  sensitivity?: Sensitivity,
 ): PlannedGroup[] {
   const planned = (share: number | undefined, skip: Context['skip']) =>
     groups.flatMap((group) => {
       const members = group.producers.map(({ layer }) => layer)
-      const amounts = amountOf(options, members, model)
-      const remove = removedOf(group, amounts ?? { ...options, share }, options, model, skip)
+      const common = () => (sensitivity ? { ratio: chosenAlone(group, sensitivity, skip) } : { ...options, share })
+      const remove = removedOf(group, amountOf(options, members, model) ?? common(), options, model, skip)
       return remove === 0 ? [] : [{ id: group.id, size: group.size, remove }]
     })
   if (options.macs === undefined) return planned(undefined, context.skip)
@@ -116,6 +119,14 @@ export function planLayers(
   const target = shareOf(options.macs, options.strength)
   const step = fewestForMacs(model, target, { cutFrom: model, count: shares.length, removalsAt })
   return planned(shares[step] ?? 0, context.skip)
+}
+
+/** The share that the group can give up alone. */
+function chosenAlone({ id, size }: ChannelGroup, { curves, maxLoss }: Sensitivity, skip: Context['skip']): number {
+  const { chosen = 0, points } = curves.find(({ layer }) => layer === id)!
+  const least = Math.round((points[1]?.ratio ?? 0) * size)
+  if (chosen === 0) skip(id, `without ${least} of its ${size} filters the model loses more than ${maxLoss} points`)
+  return chosen
 }
 
 /**
@@ -191,7 +202,7 @@ export function shareOf(ratio: number, strength: number): number {
 }
 
 /** How many of `size` make up a share below 1: one always stays. */
-function countOf(size: number, share: number): number {
+export function countOf(size: number, share: number): number {
   return Math.min(size - 1, wholePart(size * share))
 }
 
