@@ -7,11 +7,13 @@ import { deadChannels } from './pruning/dead-channels.ts'
 import { dynamicNetworkSurgery } from './pruning/dynamic-network-surgery.ts'
 import { filterL1 } from './pruning/filter-l1.ts'
 import { filterL2 } from './pruning/filter-l2.ts'
+import { l1Regularization } from './pruning/l1-regularization.ts'
 import { magnitude } from './pruning/magnitude.ts'
 import { networkSlimming } from './pruning/network-slimming.ts'
 import { oracle } from './pruning/oracle.ts'
 import { particleFilter } from './pruning/particle-filter.ts'
 import { randomMasks } from './pruning/random-masks.ts'
+import { structuredSparsity } from './pruning/structured-sparsity.ts'
 import { thinet } from './pruning/thinet.ts'
 import { entropyPenalised } from './quantization/entropy-penalised.ts'
 import { rateDistortion } from './quantization/rate-distortion.ts'
@@ -25,11 +27,13 @@ const records: readonly Method[] = [
   dynamicNetworkSurgery,
   filterL1,
   filterL2,
+  l1Regularization,
   magnitude,
   networkSlimming,
   oracle,
   particleFilter,
   randomMasks,
+  structuredSparsity,
   thinet,
   entropyPenalised,
   rateDistortion,

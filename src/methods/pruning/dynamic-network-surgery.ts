@@ -14,7 +14,7 @@ import { adoptTrained, retrain } from '../retraining.ts'
 import { deviation } from '../weights.ts'
 import { masksOfZeros, withMasks, withMasksApplied } from './masks.ts'
 import { parametersOf, retrainMasked } from './rounds.ts'
-import { sparseLayers, sparseTrainingOptions } from './sparse-training.ts'
+import { scalarIn, sparseLayers, sparseTrainingOptions } from './sparse-training.ts'
 
 const ownOptions = {
   deviations: z
@@ -35,8 +35,18 @@ const options = z.strictObject({
     .lt(1)
     .default(0.1)
     .describe('weights go when they are by this share below the threshold, and come back by this share above it'),
-  gamma: z.number().min(0).max(1).default(1e-4).describe('surgery has the probability (1 + gamma · update)^-power'),
-  power: z.number().min(0).max(10).default(1).describe('surgery has the probability (1 + gamma · update)^-power'),
+  gamma: z
+    .number()
+    .min(0)
+    .max(1)
+    .default(1e-4)
+    .describe('surgery has the probability (1 + gamma · updates so far)^-power'),
+  power: z
+    .number()
+    .min(0)
+    .max(10)
+    .default(1)
+    .describe('surgery has the probability (1 + gamma · updates so far)^-power'),
   until: z.number().gt(0).max(1).default(0.75).describe('share of the training after which the masks stay as they are'),
   phases: z
     .array(layerChoiceOptions.include.unwrap().min(1))
@@ -182,10 +192,9 @@ function surgery(
   { margin, gamma, power }: Options,
   last: number,
 ): Memory[] {
-  const scalar = (draft: Draft, value: number) => draft.constant('surgery.value', float32([value], []))
   const summed = (draft: Draft, step: string) => {
-    const base = draft.add('Add', [draft.add('Mul', [step, scalar(draft, gamma)]), scalar(draft, 1)])
-    return draft.add('Add', [DUE, draft.add('Pow', [base, scalar(draft, -power)])])
+    const base = draft.add('Add', [draft.add('Mul', [step, scalarIn(draft, gamma)]), scalarIn(draft, 1 - gamma)])
+    return draft.add('Add', [DUE, draft.add('Pow', [base, scalarIn(draft, -power)])])
   }
   const due: Memory = {
     name: DUE,
@@ -198,12 +207,12 @@ function surgery(
     name,
     next: (draft, { parameters, step }) => {
       const threshold = thresholds.get(weight)!
-      const gap = draft.add('Mul', [name, scalar(draft, 2 * margin * threshold)])
-      const bound = draft.add('Sub', [scalar(draft, (1 + margin) * threshold), gap])
+      const gap = draft.add('Mul', [name, scalarIn(draft, 2 * margin * threshold)])
+      const bound = draft.add('Sub', [scalarIn(draft, (1 + margin) * threshold), gap])
       const size = draft.add('Abs', [parameters.get(weight)!])
       const large = draft.add('Cast', [draft.add('GreaterOrEqual', [size, bound])], { to: 1 })
-      const now = draft.add('GreaterOrEqual', [summed(draft, step), scalar(draft, 1)])
-      const early = draft.add('LessOrEqual', [step, scalar(draft, last)])
+      const now = draft.add('GreaterOrEqual', [summed(draft, step), scalarIn(draft, 1)])
+      const early = draft.add('LessOrEqual', [step, scalarIn(draft, last)])
       return draft.add('Where', [draft.add('And', [now, early]), large, name])
     },
   }))
