@@ -1,26 +1,17 @@
 /** The ladder of Deep Compression on MNIST: what the rows of LeNet-300-100 and LeNet-5 have in common. */
-import type { DataSplits } from '../datasets/dataset.ts'
-import { openData } from '../datasets/open.ts'
 import { writePack } from '../formats/pack/write.ts'
 import type { Model } from '../ir/model.ts'
 import { deepCompression } from '../paper.ts'
 import { parseRecipe } from '../pipelines/recipe.ts'
 import { runRecipe } from '../pipelines/run.ts'
 import { evaluate } from '../training/evaluate.ts'
-import { trainingSettings, type TrainingSettings } from '../training/settings.ts'
-import { train } from '../training/train.ts'
-import { definePaperRow, stagesIn, type Figure, type PaperRow, type RowEnvironment } from './row.ts'
+import { mnistData, trainOnMnist, type MnistRow } from './mnist.ts'
+import { definePaperRow, stagesIn, type Figure, type PaperRow } from './row.ts'
 
-export interface Ladder {
-  readonly name: string
-  readonly network: string
-  build(options: { readonly seed: number }): Model
+/** The recipe prunes, shares and codes by Huffman. */
+export interface Ladder extends MnistRow {
   /** Bytes of the parameters in single precision, biases included: the denominator of every ratio. */
   readonly bytes: number
-  /** How the dense network is trained before. */
-  readonly dense: Partial<TrainingSettings>
-  /** Text of the recipe: prune, share, Huffman. */
-  readonly recipe: string
   readonly published: {
     readonly pruned: number
     readonly shared: number
@@ -31,7 +22,6 @@ export interface Ladder {
   readonly errorAtMost: number
   /** What else differs from the paper, in full sentences. */
   readonly remark?: string
-  readonly minutes: number
 }
 
 /**
@@ -75,7 +65,7 @@ export function defineLadder(ladder: Ladder): PaperRow {
     name: ladder.name,
     summary: 'Trains, prunes with retraining, shares weights with retraining of the centroids, and codes with Huffman.',
     network: ladder.network,
-    data: 'MNIST, 55,000 images to train, 5,000 for choices, 10,000 to test',
+    data: mnistData,
     method: 'magnitude, k-means, huffman',
     paper: deepCompression,
     needs: ['mnist'],
@@ -119,24 +109,4 @@ function uncoded(model: Model): Model {
   const metadata = new Map(model.metadata)
   metadata.delete('espalier.coding')
   return { ...model, metadata }
-}
-
-/** Trains the dense network that a row starts from, with its checkpoint in the row's store. */
-export async function trainOnMnist(
-  model: Model,
-  settings: Partial<TrainingSettings>,
-  { seed, engine, path, store, progress, signal }: RowEnvironment,
-): Promise<{ readonly data: DataSplits; readonly dense: Model }> {
-  const data = await openData(`mnist:${path('mnist')}`, { seed })
-  const { model: dense } = await train(model, {
-    data: data.train,
-    settings: trainingSettings.parse(settings),
-    engine,
-    seed,
-    signal,
-    progress,
-    task: 'dense',
-    checkpoint: { store: { read: () => store.read('dense'), write: (bytes) => store.write('dense', bytes) } },
-  })
-  return { data, dense }
 }

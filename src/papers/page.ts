@@ -31,14 +31,20 @@ export function withSummary(
 
 function summary(rows: readonly PaperRow[], results: ReadonlyMap<string, RowResults>): string[] {
   return [
-    '| network and data | figure | paper | ours | seeds |',
-    '|---|---|---|---|---|',
+    '| network and data | method | figure | paper | ours | seeds |',
+    '|---|---|---|---|---|---|',
     ...rows.flatMap((row) =>
       row.figures
         .filter(({ headline }) => headline)
         .map((figure) => {
           const values = figureValues(row, results.get(row.name), figure)
-          const cells = [row.network, figure.name, quantity(figure.published, figure), measured(values, figure)]
+          const cells = [
+            row.network,
+            row.method,
+            figure.name,
+            quantity(figure.published, figure),
+            measured(values, figure),
+          ]
           return `| ${cells.join(' | ')} | ${values.length} |`
         }),
     ),

@@ -1,11 +1,9 @@
 /** The smallest file of a network for MNIST: what the rows of LeNet-300-100 and LeNet-5 have in common. */
-import type { Model } from '../ir/model.ts'
 import { entropyPenalisedReparameterization } from '../paper.ts'
 import { parseRecipe } from '../pipelines/recipe.ts'
 import { runRecipe } from '../pipelines/run.ts'
 import { evaluate } from '../training/evaluate.ts'
-import type { TrainingSettings } from '../training/settings.ts'
-import { trainOnMnist } from './ladder.ts'
+import { mnistData, trainOnMnist, type MnistRow } from './mnist.ts'
 import { definePaperRow, stagesIn, type Figure, type PaperRow } from './row.ts'
 
 /** A size that the recipe comes by, and what is known of networks of that size. */
@@ -21,22 +19,14 @@ export interface Point {
   readonly errorAtMost: number
 }
 
-export interface Smallest {
-  readonly name: string
-  readonly network: string
-  build(options: { readonly seed: number }): Model
-  /** Bytes of the parameters in single precision, biases included: the denominator of the ratio. */
+export interface Smallest extends MnistRow {
+  /** Bytes of the parameters in single precision, biases included: the denominator of every ratio. */
   readonly bytes: number
-  /** How the dense network is trained before. */
-  readonly dense: Partial<TrainingSettings>
-  /** Text of the recipe. */
-  readonly recipe: string
-  /** Names of the methods in it. */
+  /** Names of the methods in the recipe. */
   readonly method: string
   readonly points: readonly Point[]
   /** Whose figures the published ones are, and why ours differ, in full sentences. */
   readonly difference: string
-  readonly minutes: number
 }
 
 /** Trains the dense network, runs the recipe, and measures the file that comes out. */
@@ -45,7 +35,7 @@ export function defineSmallestRow(row: Smallest): PaperRow {
     name: row.name,
     summary: 'Trains a network and retrains it with the bits of its integer weights as a term of the loss.',
     network: row.network,
-    data: 'MNIST, 55,000 images to train, 5,000 for choices, 10,000 to test',
+    data: mnistData,
     method: row.method,
     paper: entropyPenalisedReparameterization,
     needs: ['mnist'],

@@ -3,7 +3,7 @@ import { methods } from '../../methods/index.ts'
 import { deepCompression } from '../../paper.ts'
 import { evaluate } from '../../training/evaluate.ts'
 import { lenet300100 } from '../../zoo/lenet-300-100.ts'
-import { trainOnMnist } from '../ladder.ts'
+import { trainOnMnist } from '../mnist.ts'
 import { definePaperRow, type Figure } from '../row.ts'
 
 const initializations = ['random', 'density', 'linear'] as const
