@@ -1,0 +1,85 @@
+import { describe, expect, it } from 'vitest'
+import type { Sensitivity } from '../../../src/methods/method.ts'
+import { sensitivityNote, sensitivityPlot } from '../../../src/pipelines/sensitivity-plot.ts'
+import { sampleSensitivity } from '../../support/sample-sensitivity.ts'
+
+const coordinates = (path: string) =>
+  path
+    .split(/[ML]/)
+    .slice(1)
+    .map((pair) => pair.split(' ').map(Number))
+
+describe('sensitivityPlot', () => {
+  const text = sensitivityPlot(sampleSensitivity(20)).text
+  const paths = [...text.matchAll(/<path\s+d="(M[^"]+)"/g)].map(([, d]) => d).filter((d) => d.includes('L'))
+
+  it('draws a line a layer, from left to right, and no two alike in the legend', () => {
+    expect(paths).toHaveLength(20)
+    for (const path of paths) {
+      const points = coordinates(path)
+      expect(points).toHaveLength(10)
+      for (let i = 1; i < points.length; i++) expect(points[i][0]).toBeGreaterThan(points[i - 1][0])
+      for (const [x, y] of points) {
+        expect(x).toBeGreaterThanOrEqual(0)
+        expect(x).toBeLessThanOrEqual(720)
+        expect(y).toBeGreaterThanOrEqual(0)
+        expect(y).toBeLessThanOrEqual(300)
+      }
+    }
+    const marks = [...text.matchAll(/<path\s+d="M0 3H26"\s+([^>]*)>/g)].map(([, look]) => look)
+    expect(new Set(marks).size).toBe(20)
+  })
+
+  it('lies lower where the accuracy is lower, and puts a dot where a share was chosen', () => {
+    const found: Sensitivity = {
+      unit: 'filters',
+      data: 'd',
+      count: 10,
+      accuracy: 0.9,
+      maxLoss: 5,
+      curves: [
+        {
+          layer: 'a',
+          size: 4,
+          points: [
+            { ratio: 0, accuracy: 0.9, loss: 0 },
+            { ratio: 0.5, accuracy: 0.86, loss: 0 },
+            { ratio: 0.75, accuracy: 0.4, loss: 0 },
+          ],
+          chosen: 0.5,
+        },
+      ],
+    }
+    const plot = sensitivityPlot(found).text
+    const [start, middle, end] = coordinates(/<path\s+d="(M[^"]+L[^"]+)"/.exec(plot)![1])
+    expect(start[1]).toBeLessThan(middle[1])
+    expect(middle[1]).toBeLessThan(end[1])
+    const [, cx, cy] = /<circle\s+cx="([^"]+)"\s+cy="([^"]+)"/.exec(plot)!
+    expect([Number(cx), Number(cy)]).toEqual(middle)
+    const floor = Number(/class="floor"[^>]*\sy1="([^"]+)"/.exec(plot)![1])
+    expect(floor).toBeGreaterThan(middle[1])
+    expect(floor).toBeLessThan(end[1])
+    expect(plot).toContain('50 % of 4 filters')
+  })
+
+  it('has no dots where nothing was chosen, and survives a single layer and equal accuracies', () => {
+    const plain = sampleSensitivity(1, false)
+    const flat = {
+      ...plain,
+      curves: plain.curves.map((curve) => ({
+        ...curve,
+        points: curve.points.map((point) => ({ ...point, accuracy: 1 })),
+      })),
+      accuracy: 1,
+    }
+    const plot = sensitivityPlot(flat).text
+    expect(plot).not.toContain('<circle')
+    expect(plot).not.toContain('NaN')
+    expect(sensitivityPlot({ ...plain, curves: [] }).text).not.toContain('NaN')
+  })
+
+  it('says on what it was measured', () => {
+    expect(sensitivityNote(sampleSensitivity(3))).toMatch(/1,000 validation examples of mnist .* no more than 1 points/)
+    expect(sensitivityNote(sampleSensitivity(3, false))).not.toContain('points')
+  })
+})
