@@ -34,6 +34,12 @@ export function formatMs(ms: number): string {
   return `${ms >= 100 ? ms.toFixed(0) : ms.toPrecision(3)} ms`
 }
 
+/** Picojoules as microjoules with at least three digits: 4.5e6 is 4.50 µJ. */
+export function formatMicrojoules(picojoules: number): string {
+  const value = picojoules / 1e6
+  return `${value >= 1000 ? formatCount(value) : value.toPrecision(3)} µJ`
+}
+
 const two = (value: number) => String(value).padStart(2, '0')
 
 /** A span of time: 0.4 s, 45 s, 3:05 min, 1:02:03 h. */

@@ -1,5 +1,13 @@
 import type { RunReport, SizeMeasure } from '../pipelines/result.ts'
-import { formatBytes, formatCount, formatMs, formatPercent, formatRatio, formatSeconds } from './format.ts'
+import {
+  formatBytes,
+  formatCount,
+  formatMicrojoules,
+  formatMs,
+  formatPercent,
+  formatRatio,
+  formatSeconds,
+} from './format.ts'
 import { formatFacts, formatTable, left, names, right } from './table.ts'
 import { visible } from './visible.ts'
 
@@ -29,7 +37,7 @@ export function formatRun(report: RunReport, written: readonly string[]): string
       ...report.stages.map((stage) => row(stage.method, stage.size, stage.accuracy?.accuracy, stage.seconds)),
     ],
   )
-  const { files, size, latency, accuracy, budget } = report
+  const { files, size, latency, accuracy, budget, work } = report
   const facts: [string, string][] = [
     [
       'ratios',
@@ -44,6 +52,11 @@ export function formatRun(report: RunReport, written: readonly string[]): string
     facts.push([
       'accuracy',
       `${formatPercent(accuracy.before.accuracy)} before, ${formatPercent(accuracy.after.accuracy)} after, on ${formatCount(accuracy.after.count)} examples of ${accuracy.after.data}`,
+    ])
+  if (work)
+    facts.push([
+      'work',
+      `${formatCount(work.macsBefore)} macs before, ${formatCount(work.macsAfter)} after (${formatRatio(work.macsBefore / work.macsAfter)}); ${formatMicrojoules(work.energyPjBefore)} before, ${formatMicrojoules(work.energyPjAfter)} after (${formatRatio(work.energyPjBefore / work.energyPjAfter)}), estimated for 45 nm`,
     ])
   if (latency)
     facts.push([

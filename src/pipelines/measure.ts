@@ -2,7 +2,8 @@ import { storageWithIndices } from '../codecs/accounting.ts'
 import type { Dataset } from '../datasets/dataset.ts'
 import type { Engine, Session } from '../engines/engine.ts'
 import { describePack } from '../formats/pack/describe.ts'
-import { macsOf } from '../ir/cost.ts'
+import { layerEnergy } from '../hardware/energy.ts'
+import { layerWork } from '../hardware/layer-work.ts'
 import type { Model } from '../ir/model.ts'
 import { layers, type Layer } from '../ir/rewrite.ts'
 import { layerKind } from '../methods/layer-choice.ts'
@@ -12,7 +13,14 @@ import { byteLength, elementCount, type Tensor } from '../tensor/tensor.ts'
 import { evaluate } from '../training/evaluate.ts'
 import { denseLayers } from './dense.ts'
 import { histogramOf, rangeOf } from './histogram.ts'
-import type { AccuracyMeasure, BytesPart, LatencyComparison, LayerResult, SizeMeasure } from './result.ts'
+import type {
+  AccuracyMeasure,
+  BytesPart,
+  LatencyComparison,
+  LayerResult,
+  SizeMeasure,
+  WorkComparison,
+} from './result.ts'
 
 /**
  * The bytes of a model's parameters as they are: its float initializers, and where weights are stored as codes, these.
@@ -192,7 +200,7 @@ export function measureLayers(
   outputErrors: ReadonlyMap<string, number>,
 ): LayerResult[] {
   const bytesOf = bytesByTensor(model, pack)
-  const work = macsOf(original)
+  const [workBefore, workAfter] = [layerWork(original), layerWork(model)]
   const dense = denseLayers(model)
   const after = new Map(dense.layers.map((layer) => [layer.name, layer]))
   const own = new Map(layers(model).map((layer) => [layer.name, layer]))
@@ -202,10 +210,17 @@ export function measureLayers(
     if (!result || !stored) return []
     const constants = constantsOf(model, stored)
     const bytesAfter = Math.round([...constants].reduce((sum, name) => sum + (bytesOf.get(name) ?? 0), 0))
-    const kept = result.values.reduce((count, value) => count + (value === 0 ? 0 : 1), 0)
+    const density = densityOf(result.values)
+    const [was, is] = [workBefore.get(layer.name), workAfter.get(layer.name)]
+    const work = was &&
+      is && {
+        macsBefore: was.macs,
+        macsAfter: is.macs,
+        energyPjBefore: layerEnergy(was, densityOf(values)).energyPj,
+        energyPjAfter: layerEnergy(is, density).energyPj,
+      }
     const { from, to } = rangeOf(values)
     const bias = layer.bias ? elementCount(original.graph.initializers.get(layer.bias)?.shape ?? [0]) : 0
-    const macs = work.get(layer.name)
     const outputError = outputErrors.get(layer.name)
     return [
       {
@@ -213,9 +228,10 @@ export function measureLayers(
         op: layer.node.op,
         weight: layer.weight,
         shape,
+        ...(result.shape.join() === shape.join() ? {} : { shapeAfter: result.shape }),
         parameters: values.length + bias,
-        ...(macs === undefined ? {} : { macs }),
-        density: kept / Math.max(1, result.values.length),
+        ...(work ? { work } : {}),
+        density,
         bitsPerWeight: (bytesAfter * 8) / Math.max(1, values.length),
         bytesBefore: bytes,
         bytesAfter,
@@ -225,6 +241,22 @@ export function measureLayers(
       },
     ]
   }).flat()
+}
+
+/** The share of the weights that is not zero. */
+function densityOf(values: Float32Array): number {
+  return values.reduce((count, value) => count + (value === 0 ? 0 : 1), 0) / Math.max(1, values.length)
+}
+
+/** The work of all layers together; undefined where that of one is not known, or there are none. */
+export function totalWork(all: readonly LayerResult[]): WorkComparison | undefined {
+  if (all.length === 0) return undefined
+  const total = { macsBefore: 0, macsAfter: 0, energyPjBefore: 0, energyPjAfter: 0 }
+  for (const { work } of all) {
+    if (!work) return undefined
+    for (const key of Object.keys(total) as (keyof WorkComparison)[]) total[key] += work[key]
+  }
+  return total
 }
 
 /**

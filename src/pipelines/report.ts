@@ -48,7 +48,7 @@ export function formatReport(report: RunReport): string {
           ${section('Step by step', stageTable(report), 'after each step of the recipe')}
           ${report.budget ? section('Search within the budget', budgetTable(report), `at most ${report.budget.maxAccuracyLoss} points lost on the validation data`) : undefined}
           ${section('Where the bytes are', parts(report), `${bytes(report.files.pack)} in the pack`)}
-          ${section('Layers', layerTable(report.layers))}
+          ${section('Layers', layerTable(report.layers), workNote(report))}
           <h2>
             Weights before and after
             <small>grey: before; green: after, on its own scale; zeros are counted apart</small>
@@ -82,6 +82,8 @@ const compact = (count: number) =>
 const count = (value: number) => value.toLocaleString('en-US')
 const percent = (share: number, digits = 2) => `${(share * 100).toFixed(digits)} %`
 const times = (ratio: number) => `${ratio >= 100 ? ratio.toFixed(0) : ratio.toFixed(1)}×`
+const microjoules = (picojoules: number) =>
+  picojoules >= 1e9 ? count(Math.round(picojoules / 1e6)) : (picojoules / 1e6).toPrecision(3)
 const milliseconds = (value: number) => (value >= 10 ? value.toFixed(1) : value.toFixed(3))
 
 function tiles({ size, files, accuracy, latency }: RunReport): Markup {
@@ -243,6 +245,24 @@ function parts({ parts: all, files }: RunReport): Markup {
     </ul>`
 }
 
+/** What one example takes in all layers together, before and after. */
+function workNote({ work }: RunReport): string {
+  if (!work) return 'macs and energy are for one example'
+  const { macsBefore, macsAfter, energyPjBefore, energyPjAfter } = work
+  const change = (before: number, after: number) => (after > 0 ? ` (${times(before / after)})` : '')
+  return `for one example: ${count(macsBefore)} → ${count(macsAfter)} macs${change(macsBefore, macsAfter)}; ${microjoules(
+    energyPjBefore,
+  )} → ${microjoules(energyPjAfter)} µJ${change(
+    energyPjBefore,
+    energyPjAfter,
+  )}, estimated for 45 nm and a machine that skips zero weights`
+}
+
+/** Both where they differ. */
+function arrow(before: string, after = before): Markup {
+  return before === after ? html`${before}` : html`${before}<span class="arrow">→</span>${after}`
+}
+
 function bar(share: number): Markup {
   return html`<span class="bar"><i style="width:${(Math.min(1, Math.max(0, share)) * 100).toFixed(1)}%"></i></span>`
 }
@@ -254,9 +274,12 @@ function layerTable(layers: readonly LayerResult[]): Markup {
         ${layer.name}
         <div class="sub">${layer.op}</div>
       </td>
-      <td class="n">${layer.shape.join(' × ')}</td>
+      <td class="n">${arrow(layer.shape.join(' × '), layer.shapeAfter?.join(' × '))}</td>
       <td class="n">${count(layer.parameters)}</td>
-      <td class="n">${layer.macs === undefined ? '–' : count(layer.macs)}</td>
+      <td class="n">${layer.work ? arrow(count(layer.work.macsBefore), count(layer.work.macsAfter)) : '–'}</td>
+      <td class="n">
+        ${layer.work ? arrow(microjoules(layer.work.energyPjBefore), microjoules(layer.work.energyPjAfter)) : '–'}
+      </td>
       <td class="n">${percent(layer.density, 1)}${bar(layer.density)}</td>
       <td class="n">${layer.bitsPerWeight.toFixed(2)}</td>
       <td class="n">${count(layer.bytesBefore)}</td>
@@ -269,6 +292,7 @@ function layerTable(layers: readonly LayerResult[]): Markup {
       <th class="n">shape</th>
       <th class="n">parameters</th>
       <th class="n">macs</th>
+      <th class="n">energy, µJ</th>
       <th class="n">density</th>
       <th class="n">bits a weight</th>
       <th class="n">bytes before</th>

@@ -71,15 +71,27 @@ export interface Histogram {
   readonly zeros: number
 }
 
+/** What one example takes, before and after. */
+export interface WorkComparison {
+  /** Multiply-accumulates of the shapes, those with zero weights among them. */
+  readonly macsBefore: number
+  readonly macsAfter: number
+  /** Picojoules, as estimated by `hardware/energy.ts` for a machine that skips zero weights. */
+  readonly energyPjBefore: number
+  readonly energyPjAfter: number
+}
+
 export interface LayerResult {
   readonly name: string
   readonly op: string
   readonly weight: string
   readonly shape: readonly number[]
+  /** The shape of the weight in the result; absent where it is the same. */
+  readonly shapeAfter?: readonly number[]
   /** Weights and bias. */
   readonly parameters: number
-  /** Multiply-accumulates for one example; absent where shapes cannot be told. */
-  readonly macs?: number
+  /** What one example takes; absent where shapes cannot be told. */
+  readonly work?: WorkComparison
   /** Share of the weights that is not zero. */
   readonly density: number
   readonly bitsPerWeight: number
@@ -122,6 +134,8 @@ export interface RunReport {
   readonly size: SizeMeasure
   readonly accuracy?: { readonly before: AccuracyMeasure; readonly after: AccuracyMeasure }
   readonly latency?: LatencyComparison
+  /** The sum over the layers; absent where that of one cannot be told. */
+  readonly work?: WorkComparison
   readonly stages: readonly StageResult[]
   readonly layers: readonly LayerResult[]
   readonly parts: readonly BytesPart[]

@@ -10,7 +10,15 @@ import type { Context, ProofCheck } from '../methods/method.ts'
 import type { ProgressListener } from '../progress.ts'
 import type { CheckpointStore } from '../training/checkpoint.ts'
 import { fedInputs, sampleInputs } from '../datasets/inputs.ts'
-import { measureAccuracy, measureLatency, measureLayers, measureSize, packParts, parameterBytes } from './measure.ts'
+import {
+  measureAccuracy,
+  measureLatency,
+  measureLayers,
+  measureSize,
+  packParts,
+  parameterBytes,
+  totalWork,
+} from './measure.ts'
 import { prove } from './proof.ts'
 import type { Recipe } from './recipe.ts'
 import { remarksOn } from './remarks.ts'
@@ -232,6 +240,8 @@ async function finishRun(
   const after = pass.stages.at(-1)?.accuracy
   const accuracy: { before: AccuracyMeasure; after: AccuracyMeasure } | undefined = data &&
     after && { before: await measureAccuracy(model, data.test, engine, signal), after }
+  const layers = measureLayers(model, pass.model, pass.pack, proof.outputErrors)
+  const work = totalWork(layers)
   const files = {
     originalOnnx,
     originalParameters: parameterBytes(model),
@@ -247,8 +257,9 @@ async function finishRun(
     size: pass.stages.at(-1)!.size,
     ...(accuracy ? { accuracy } : {}),
     ...(latency ? { latency } : {}),
+    ...(work ? { work } : {}),
     stages: pass.stages,
-    layers: measureLayers(model, pass.model, pass.pack, proof.outputErrors),
+    layers,
     parts: packParts(pass.pack),
     skipped: pass.skipped,
     proof: [...pass.checks, ...proof.checks],

@@ -30,7 +30,12 @@ export function sampleReport(name = ''): RunReport {
     weight: `${label}.weight${name}`,
     shape,
     parameters: shape[0] * shape[1] + shape[0],
-    macs: shape[0] * shape[1],
+    work: {
+      macsBefore: shape[0] * shape[1],
+      macsAfter: shape[0] * shape[1],
+      energyPjBefore: 700 * shape[0] * shape[1],
+      energyPjAfter: 700 * shape[0] * shape[1] * density,
+    },
     density,
     bitsPerWeight: (bytesAfter * 8) / (shape[0] * shape[1]),
     bytesBefore: shape[0] * shape[1] * 4,
@@ -61,6 +66,7 @@ export function sampleReport(name = ''): RunReport {
       before: { medianMs: 0.031, lowMs: 0.03, highMs: 0.034 },
       after: { medianMs: 0.032, lowMs: 0.03, highMs: 0.033 },
     },
+    work: { macsBefore: 266_200, macsAfter: 133_100, energyPjBefore: 2e8, energyPjAfter: 4e7 },
     stages: [
       {
         method: 'magnitude',

@@ -1,7 +1,9 @@
 import { describe, expect, it } from 'vitest'
+import { writePack } from '../../../src/formats/pack/write.ts'
+import { cutChannels } from '../../../src/ir/cut.ts'
 import { createDraft } from '../../../src/ir/draft.ts'
-import { measureSize, parameterBytes } from '../../../src/pipelines/measure.ts'
-import { createTensor, float32 } from '../../../src/tensor/tensor.ts'
+import { measureLayers, measureSize, parameterBytes, totalWork } from '../../../src/pipelines/measure.ts'
+import { createTensor, elementCount, float32 } from '../../../src/tensor/tensor.ts'
 import { lenet300100 } from '../../../src/zoo/lenet-300-100.ts'
 import { lenet5 } from '../../../src/zoo/lenet-5.ts'
 
@@ -35,5 +37,31 @@ describe('measureSize', () => {
   it('measures a model of codes against what its codes take', () => {
     const model = coded()
     expect(measureSize(model, model, 48).ratios.bytes).toBe(24 / 48)
+  })
+})
+
+describe('measureLayers', () => {
+  it('knows the work of a model that was cut', () => {
+    const draft = createDraft()
+    const ones = (name: string, shape: number[]) =>
+      draft.constant(name, float32(new Float32Array(elementCount(shape)).fill(1), shape))
+    const x = draft.input('x', 'float32', ['N', 1, 8, 8])
+    const hidden = draft.add('Conv', [x, ones('w1', [4, 1, 3, 3])], {}, { name: 'conv1' })
+    const y = draft.add('Conv', [hidden, ones('w2', [2, 4, 3, 3])], {}, { name: 'conv2' })
+    draft.output(y, 'float32', ['N', 2, 4, 4])
+    const model = draft.finish()
+    const cut = cutChannels(model, new Map([['conv1', [1, 2]]]))
+    const layers = measureLayers(model, cut, writePack(cut), new Map())
+    const [conv1, conv2] = layers
+    expect(conv1).toMatchObject({ name: 'conv1', shape: [4, 1, 3, 3], shapeAfter: [2, 1, 3, 3] })
+    expect(conv1.work).toMatchObject({ macsBefore: 1296, macsAfter: 648 })
+    expect(conv2).toMatchObject({ shape: [2, 4, 3, 3], shapeAfter: [2, 2, 3, 3] })
+    expect(conv2.work).toMatchObject({ macsBefore: 1152, macsAfter: 576 })
+    // Words of DRAM: 36 weights, 64 inputs, 4 maps of 6 x 6; the buffer has them and 2 factors of 81 products.
+    const words = 36 + 64 + 144
+    expect(conv1.work!.energyPjBefore).toBeCloseTo(1296 * (4.6 + 4) + (words + 162) * 5 + words * 640, 6)
+    expect(totalWork(layers)).toMatchObject({ macsBefore: 2448, macsAfter: 1224 })
+    expect(measureLayers(model, model, writePack(model), new Map())[0].shapeAfter).toBeUndefined()
+    expect(totalWork([conv1, { ...conv2, work: undefined }])).toBeUndefined()
   })
 })

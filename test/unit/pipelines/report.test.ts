@@ -39,6 +39,8 @@ describe('formatReport', () => {
       'not among the included layers',
       'bit for bit',
       'Good to know',
+      '266,200 → 133,100 macs (2.0×)',
+      '200 → 40.0 µJ (5.0×)',
     ])
       expect(page).toContain(words)
   })

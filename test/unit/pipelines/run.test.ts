@@ -57,8 +57,11 @@ describe('runRecipe', () => {
     expect(report.skipped).toEqual([{ layer: 'fc2', method: 'k-means', reason: 'excluded by the options' }])
     expect(report.parts.reduce((sum, part) => sum + part.bytes, 0)).toBe(pack.length)
     const [fc1, fc2] = report.layers
-    expect(fc1).toMatchObject({ name: 'fc1', op: 'Gemm', parameters: 144, macs: 128, shape: [16, 8], bytesBefore: 512 })
+    expect(fc1).toMatchObject({ name: 'fc1', op: 'Gemm', parameters: 144, shape: [16, 8], bytesBefore: 512 })
     expect(fc1.density).toBeCloseTo(51 / 128)
+    expect(fc1.work).toMatchObject({ macsBefore: 128, macsAfter: 128 })
+    expect(fc1.work!.energyPjAfter).toBeLessThan(fc1.work!.energyPjBefore)
+    expect(report.work!.energyPjAfter).toBeCloseTo(fc1.work!.energyPjAfter + fc2.work!.energyPjAfter, 3)
     expect(fc1.outputError).toBeGreaterThan(0)
     expect(fc1.after.zeros).toBe(77)
     expect(fc1.after.counts.reduce((sum, count) => sum + count, 0)).toBe(51)

@@ -23,7 +23,7 @@ async function setting(inputShape: readonly number[], classes = 4) {
     skip: (layer: string, reason: string) => void skipped.push(`${layer}: ${reason}`),
   }
   const { inputs } = await train.batch(Array.from({ length: samples }, (_, i) => i))
-  const x = float32(inputs.data as Float32Array, [samples, ...inputShape])
+  const x = float32(inputs.data, [samples, ...inputShape])
   return { context, skipped, x }
 }
 
