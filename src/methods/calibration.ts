@@ -36,7 +36,7 @@ export const CALIBRATION_BATCH = 8
 /** The examples that statistics are taken from. @throws UsageError when there are none. */
 export function calibrationSet({ data }: Pick<Context, 'data'>): Dataset {
   if (data && data.train.size > 0) return data.train
-  throw new UsageError('calibration-without-data', 'the inputs of layers are to be measured, but there is no data', {
+  throw new UsageError('no-calibration-data', 'the inputs of layers are to be measured, but there is no data', {
     place: 'data',
     hint: 'Name a data set with data: in the recipe or --data, or choose a method that needs none.',
   })

@@ -177,7 +177,7 @@ describe('the refit of a model', () => {
     const masks = new Map([['w', halfMask(8)]])
     const { data: _, ...bare } = contextWith([4])
     const options = { samples: 8, damping: 0.01 }
-    await expect(refitWeights(model, masks, bare, options)).rejects.toMatchObject({ code: 'calibration-without-data' })
+    await expect(refitWeights(model, masks, bare, options)).rejects.toMatchObject({ code: 'no-calibration-data' })
     const signal = AbortSignal.abort(new Error('enough'))
     await expect(refitWeights(model, masks, { ...contextWith([4]), signal }, options)).rejects.toThrow('enough')
   })
