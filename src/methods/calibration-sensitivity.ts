@@ -91,7 +91,7 @@ async function squareSums(
 }
 
 /** The axis of a layer's output along which its channels lie. */
-function outputChannelAxis({ node, input }: Layer, rank: number): number {
+export function outputChannelAxis({ node, input }: Layer, rank: number): number {
   if (node.op.startsWith('Conv')) return 1
   return input === 1 ? rank - 1 : rank - 2
 }
