@@ -2,18 +2,31 @@
 import type { Method } from './method.ts'
 import { foldBatchNorm } from './architecture/fold-batch-norm.ts'
 import { huffman } from './coding/huffman.ts'
+import { activationCorrelation } from './pruning/activation-correlation.ts'
+import { activationDeviation } from './pruning/activation-deviation.ts'
+import { activationEntropy } from './pruning/activation-entropy.ts'
+import { activationMean } from './pruning/activation-mean.ts'
+import { apoz } from './pruning/apoz.ts'
 import { channelPruning } from './pruning/channel-pruning.ts'
 import { deadChannels } from './pruning/dead-channels.ts'
 import { dynamicNetworkSurgery } from './pruning/dynamic-network-surgery.ts'
 import { filterL1 } from './pruning/filter-l1.ts'
 import { filterL2 } from './pruning/filter-l2.ts'
+import { fireScore } from './pruning/fire-score.ts'
+import { geometricMedian } from './pruning/geometric-median.ts'
+import { gradientMagnitude } from './pruning/gradient-magnitude.ts'
 import { l1Regularization } from './pruning/l1-regularization.ts'
 import { magnitude } from './pruning/magnitude.ts'
 import { networkSlimming } from './pruning/network-slimming.ts'
+import { optimalBrainDamage } from './pruning/optimal-brain-damage.ts'
 import { oracle } from './pruning/oracle.ts'
 import { particleFilter } from './pruning/particle-filter.ts'
+import { randomFilters } from './pruning/random-filters.ts'
 import { randomMasks } from './pruning/random-masks.ts'
+import { randomWeights } from './pruning/random-weights.ts'
 import { structuredSparsity } from './pruning/structured-sparsity.ts'
+import { taylorGates } from './pruning/taylor-gates.ts'
+import { taylor } from './pruning/taylor.ts'
 import { thinet } from './pruning/thinet.ts'
 import { entropyPenalised } from './quantization/entropy-penalised.ts'
 import { rateDistortion } from './quantization/rate-distortion.ts'
@@ -22,18 +35,31 @@ import { kMeans } from './sharing/k-means.ts'
 const records: readonly Method[] = [
   foldBatchNorm,
   huffman,
+  activationCorrelation,
+  activationDeviation,
+  activationEntropy,
+  activationMean,
+  apoz,
   channelPruning,
   deadChannels,
   dynamicNetworkSurgery,
   filterL1,
   filterL2,
+  fireScore,
+  geometricMedian,
+  gradientMagnitude,
   l1Regularization,
   magnitude,
   networkSlimming,
+  optimalBrainDamage,
   oracle,
   particleFilter,
+  randomFilters,
   randomMasks,
+  randomWeights,
   structuredSparsity,
+  taylorGates,
+  taylor,
   thinet,
   entropyPenalised,
   rateDistortion,
