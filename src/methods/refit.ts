@@ -119,16 +119,22 @@ export async function refitWeights(
   return withInitializers(model, replaced)
 }
 
-interface RowsToRefit {
+export interface RowsToRefit {
+  /** The layer, for errors. */
   readonly name: string
   readonly rows: WeightRows
   readonly moments: InputMoments
   readonly before: readonly Float64Array[]
-  /** The places of each row that stay. */
+  /** The places of each row that stay; not those that are zero. */
   readonly kept: readonly (readonly number[])[]
 }
 
-async function refitLayer(
+/**
+ * The rows with zeros outside the places that stay, refitted to what they were.
+ * @param centred whether a bias takes up what the mean of the outputs loses.
+ * @throws UsageError as `refitRows` does.
+ */
+export async function refitLayer(
   { name, rows, moments, before, kept }: RowsToRefit,
   damping: number,
   centred: boolean,

@@ -13,8 +13,8 @@ export function cholesky(matrix: Float64Array, size: number): Float64Array | und
   for (let i = 0; i < size; i++) {
     const row = i * size
     for (let j = 0; j < i; j++)
-      factor[row + j] = (matrix[row + j] - dot(factor, row, j * size, j)) / factor[j * size + j]
-    const pivot = matrix[row + i] - dot(factor, row, row, i)
+      factor[row + j] = (matrix[row + j] - dot(factor, row, factor, j * size, j)) / factor[j * size + j]
+    const pivot = matrix[row + i] - dot(factor, row, factor, row, i)
     // Written so that what is not a number ends here, too; below this share of the diagonal a pivot is all rounding.
     if (!(pivot > matrix[row + i] * size * Number.EPSILON && pivot < Infinity)) return undefined
     factor[row + i] = Math.sqrt(pivot)
@@ -69,20 +69,18 @@ export function submatrix(matrix: Float64Array, size: number, places: ArrayLike<
 }
 
 /**
- * Removes row and column `place` from what `inverse` is the inverse of, in place: A⁻¹ - a aᵀ / a_place with a the column
- * (Gaussian elimination; Lemma 1 of Frantar and Alistarh, 2022). The row and the column become zero.
+ * Adds `share` · x xᵀ to what `inverse` is the inverse of, in place: A⁻¹ - A⁻¹ x xᵀ A⁻¹ / (1 / share + xᵀ A⁻¹ x), for a
+ * positive share (Sherman and Morrison).
  */
-export function removeFromInverse(inverse: Float64Array, size: number, place: number): void {
-  const own = place * size
-  const column = inverse.slice(own, own + size)
-  const pivot = column[place]
+export function addToInverse(inverse: Float64Array, size: number, x: Float64Array, share: number): void {
+  const image = x.map((_, i) => dot(inverse, i * size, x, 0, size))
+  const scale = 1 / share + dot(image, 0, x, 0, size)
   for (let i = 0; i < size; i++) {
-    const factor = column[i] / pivot
+    const factor = image[i] / scale
     if (factor === 0) continue
     const row = i * size
-    for (let j = 0; j < size; j++) inverse[row + j] -= factor * column[j]
+    for (let j = 0; j < size; j++) inverse[row + j] -= factor * image[j]
   }
-  for (let i = 0; i < size; i++) inverse[own + i] = inverse[i * size + place] = 0
 }
 
 /** The inverse of a lower triangular matrix. */
@@ -102,15 +100,15 @@ function invertTriangle(factor: Float64Array, size: number): Float64Array {
 }
 
 /** The product of two runs of `count` elements; four sums at a time, since an addition waits for the one before it. */
-function dot(values: Float64Array, a: number, b: number, count: number): number {
+function dot(left: Float64Array, a: number, right: Float64Array, b: number, count: number): number {
   let [s0, s1, s2, s3] = [0, 0, 0, 0]
   let k = 0
   for (; k + 3 < count; k += 4) {
-    s0 += values[a + k] * values[b + k]
-    s1 += values[a + k + 1] * values[b + k + 1]
-    s2 += values[a + k + 2] * values[b + k + 2]
-    s3 += values[a + k + 3] * values[b + k + 3]
+    s0 += left[a + k] * right[b + k]
+    s1 += left[a + k + 1] * right[b + k + 1]
+    s2 += left[a + k + 2] * right[b + k + 2]
+    s3 += left[a + k + 3] * right[b + k + 3]
   }
-  for (; k < count; k++) s0 += values[a + k] * values[b + k]
+  for (; k < count; k++) s0 += left[a + k] * right[b + k]
   return s0 + s1 + (s2 + s3)
 }
