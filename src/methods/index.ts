@@ -16,14 +16,18 @@ import { fireScore } from './pruning/fire-score.ts'
 import { geometricMedian } from './pruning/geometric-median.ts'
 import { gradientMagnitude } from './pruning/gradient-magnitude.ts'
 import { l1Regularization } from './pruning/l1-regularization.ts'
+import { layerWiseSurgeon } from './pruning/layer-wise-surgeon.ts'
 import { magnitude } from './pruning/magnitude.ts'
 import { networkSlimming } from './pruning/network-slimming.ts'
+import { optimalBrainCompression } from './pruning/optimal-brain-compression.ts'
 import { optimalBrainDamage } from './pruning/optimal-brain-damage.ts'
+import { optimalBrainSurgeon } from './pruning/optimal-brain-surgeon.ts'
 import { oracle } from './pruning/oracle.ts'
 import { particleFilter } from './pruning/particle-filter.ts'
 import { randomFilters } from './pruning/random-filters.ts'
 import { randomMasks } from './pruning/random-masks.ts'
 import { randomWeights } from './pruning/random-weights.ts'
+import { sparseGpt } from './pruning/sparse-gpt.ts'
 import { structuredSparsity } from './pruning/structured-sparsity.ts'
 import { taylorGates } from './pruning/taylor-gates.ts'
 import { taylor } from './pruning/taylor.ts'
@@ -49,14 +53,18 @@ const records: readonly Method[] = [
   geometricMedian,
   gradientMagnitude,
   l1Regularization,
+  layerWiseSurgeon,
   magnitude,
   networkSlimming,
+  optimalBrainCompression,
   optimalBrainDamage,
+  optimalBrainSurgeon,
   oracle,
   particleFilter,
   randomFilters,
   randomMasks,
   randomWeights,
+  sparseGpt,
   structuredSparsity,
   taylorGates,
   taylor,
