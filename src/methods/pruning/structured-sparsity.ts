@@ -53,7 +53,7 @@ type Options = z.infer<typeof options>
  * Differs from the paper: the penalty is not added to the loss, where norms only come near zero and a threshold of 1e-4
  * decides, but each update is followed by its proximal step, w_g ← w_g · max(0, 1 − η λ / ‖w_g‖), which makes zeros; where
  * groups overlap, the kinds take turns. Places of filters that died stay as zeros, since no dense operator leaves them out,
- * and so does a layer that died as a whole: its last channel stays, and the report says so.
+ * and so does a layer that died as a whole, whose channels are those of the shortcut; the report says so.
  */
 export const structuredSparsity = defineMethod({
   name: 'structured-sparsity',
@@ -83,7 +83,7 @@ async function apply(model: Model, written: Options, context: Context): Promise<
     const around = hasWayAround(model, layer)
     const groups = groupsOf(model, layer, lambdasOf(optionsOfLayer(written, layer, model)), around)
     if (groups.length > 0) shrinks.set(layer.weight, shrinkGroups(groups))
-    else context.skip(layer.name, 'none of its groups is penalised, or its axes were mixed by a Reshape')
+    else context.skip(layer.name, 'none of the groups that it has is penalised')
     if (!around) mortal.push(layer)
   }
   if (shrinks.size === 0) return model
