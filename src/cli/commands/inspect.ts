@@ -1,5 +1,6 @@
 import { readModelFile } from '../../formats/onnx/file.ts'
-import { macsOf } from '../../ir/cost.ts'
+import { layerEnergy } from '../../hardware/energy.ts'
+import { layerWork } from '../../hardware/layer-work.ts'
 import { operatorKey, type Model, type ValueInfo } from '../../ir/model.ts'
 import { layers } from '../../ir/rewrite.ts'
 import { verify } from '../../ir/verify.ts'
@@ -10,7 +11,7 @@ import { byteLength, elementCount } from '../../tensor/tensor.ts'
 import { dtypes } from '../../tensor/dtype.ts'
 import { defineCommand } from '../command.ts'
 import { addSourceOptions, loadSource, type SourceOptions } from '../foreign.ts'
-import { formatBytes, formatCount, formatPercent } from '../format.ts'
+import { formatBytes, formatCount, formatMicrojoules, formatPercent } from '../format.ts'
 import { wholeNumber } from '../numbers.ts'
 import { formatFacts, formatTable, left, names, right } from '../table.ts'
 import { visible } from '../visible.ts'
@@ -21,6 +22,8 @@ interface LayerFacts {
   readonly shape: readonly number[]
   readonly parameters: number
   readonly macs?: number
+  /** Picojoules for one example, estimated for 45 nm. */
+  readonly energyPj?: number
   readonly density: number
   /** Different values among the weights, zero included; counted up to 65,536. */
   readonly distinct: number
@@ -54,7 +57,8 @@ export const inspect = defineCommand<SourceOptions & { streams: number }>({
       parameterBytes: parameters.reduce((sum, tensor) => sum + byteLength(tensor), 0),
       initializerBytes: [...model.graph.initializers.values()].reduce((sum, tensor) => sum + byteLength(tensor), 0),
       layerParameters: facts.reduce((sum, layer) => sum + layer.parameters, 0),
-      macs: facts.every(({ macs }) => macs !== undefined) ? facts.reduce((sum, { macs }) => sum + macs!, 0) : undefined,
+      macs: totalOf(facts.map(({ macs }) => macs)),
+      energyPj: totalOf(facts.map(({ energyPj }) => energyPj)),
     }
     const opset = opsetsOf(pack || options.from !== undefined ? model : await readModelFile(path, { keepOpset: true }))
     const raised = opsetsOf(model)
@@ -89,9 +93,9 @@ export const inspect = defineCommand<SourceOptions & { streams: number }>({
         ],
         [
           'work',
-          totals.macs === undefined
+          totals.macs === undefined || totals.energyPj === undefined
             ? 'unknown: some shapes cannot be told'
-            : `${formatCount(totals.macs)} macs in the layers, for one example`,
+            : `${formatCount(totals.macs)} macs in the layers, for one example; ${formatMicrojoules(totals.energyPj)}, estimated for 45 nm`,
         ],
         ['problems', problems.length === 0 ? 'none' : String(problems.length)],
       ]),
@@ -128,7 +132,7 @@ export const inspect = defineCommand<SourceOptions & { streams: number }>({
 })
 
 function layerFacts(model: Model): LayerFacts[] {
-  const work = macsOf(model)
+  const work = layerWork(model)
   const stored = new Map(layers(model).map((layer) => [layer.name, layer]))
   const { initializers } = model.graph
   return Array.from(denseLayers(model), ({ layer, values, shape, bytes }) => {
@@ -142,18 +146,29 @@ function layerFacts(model: Model): LayerFacts[] {
       if (value !== 0) kept++
       if (distinct.size < 65_536) distinct.add(value)
     }
+    const density = kept / Math.max(1, values.length)
+    const takes = work.get(layer.name)
     return {
       name: layer.name,
       op: layer.node.op,
       shape,
       parameters: values.length + bias,
-      macs: work.get(layer.name),
-      density: kept / Math.max(1, values.length),
+      macs: takes?.macs,
+      energyPj: takes && layerEnergy(takes, density).energyPj,
+      density,
       distinct: distinct.size,
       bits: (storedBytes * 8) / Math.max(1, values.length),
       bytes: storedBytes,
     }
   })
+}
+
+/** The sum; undefined where a part of it is not known. */
+function totalOf(parts: readonly (number | undefined)[]): number | undefined {
+  return parts.reduce(
+    (sum: number | undefined, part) => (sum === undefined || part === undefined ? undefined : sum + part),
+    0,
+  )
 }
 
 function opsetsOf(model: Model): Record<string, number> {
@@ -184,6 +199,7 @@ function formatLayers(facts: readonly LayerFacts[]): string {
       left('shape'),
       right('parameters'),
       right('macs'),
+      right('energy'),
       right('density'),
       right('distinct'),
       right('bits'),
@@ -195,6 +211,7 @@ function formatLayers(facts: readonly LayerFacts[]): string {
       layer.shape.join('x'),
       formatCount(layer.parameters),
       layer.macs === undefined ? '?' : formatCount(layer.macs),
+      layer.energyPj === undefined ? '?' : formatMicrojoules(layer.energyPj),
       formatPercent(layer.density, 1),
       layer.distinct >= 65_536 ? '65,536+' : formatCount(layer.distinct),
       layer.bits.toFixed(2),

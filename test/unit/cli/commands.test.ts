@@ -21,7 +21,8 @@ function tiny(): Model {
 interface Inspection {
   readonly form: string
   readonly pack: { readonly streams: readonly { readonly bytes: number }[] }
-  readonly layers: readonly { readonly distinct: number }[]
+  readonly totals: { readonly energyPj: number }
+  readonly layers: readonly { readonly distinct: number; readonly energyPj: number }[]
 }
 
 interface Comparison {
@@ -266,6 +267,7 @@ describe('commands', () => {
     expect(streamBytes).toBe(report.files.pack)
     expect(inspected.data.layers[0]).toMatchObject({ op: 'Gemm', macs: 12_544, parameters: 12_560 })
     expect(inspected.data.layers[0].distinct).toBeLessThan(1000)
+    expect(inspected.data.totals.energyPj).toBe(inspected.data.layers.reduce((sum, { energyPj }) => sum + energyPj, 0))
     expect((await cli(['inspect', pack])).out).toContain('stream of')
 
     const evaluated = await cliJson<{ accuracy: number }>(['evaluate', pack, '--data', data])
