@@ -8,11 +8,13 @@ import { exportCommand } from './commands/export.ts'
 import { inspect } from './commands/inspect.ts'
 import { papers } from './commands/papers.ts'
 import { restore } from './commands/restore.ts'
+import { sensitivity } from './commands/sensitivity.ts'
 import { train } from './commands/train.ts'
 
 /** The commands, in the order in which help lists them. */
 export const commands: readonly CliCommand[] = [
   inspect,
+  sensitivity,
   compress,
   restore,
   exportCommand,

@@ -8,6 +8,7 @@ import {
   formatRatio,
   formatSeconds,
 } from './format.ts'
+import { formatSensitivity } from './sensitivity-text.ts'
 import { formatFacts, formatTable, left, names, right } from './table.ts'
 import { visible } from './visible.ts'
 
@@ -78,7 +79,10 @@ export function formatRun(report: RunReport, written: readonly string[]): string
       detail,
     ]),
   )
-  return `${steps}\n${formatFacts(facts)}\n${proof}${list('good to know', report.remarks)}${list(
+  const sensitivities = report.stages.flatMap(({ sensitivity }) =>
+    sensitivity ? [formatSensitivity(sensitivity)] : [],
+  )
+  return `${[steps, ...sensitivities].join('\n')}\n${formatFacts(facts)}\n${proof}${list('good to know', report.remarks)}${list(
     'left alone',
     report.skipped.map(({ layer, method, reason }) => `${layer} by ${method}: ${reason}`),
   )}`

@@ -1,5 +1,7 @@
 import { html, type Markup } from './html.ts'
-import { partColours, reportStyle } from './report-style.ts'
+import { formatPage, section } from './page.ts'
+import { partColours } from './report-style.ts'
+import { sensitivityNote, sensitivityPlot } from './sensitivity-plot.ts'
 import type { Histogram, LayerResult, RunReport, StageResult } from './result.ts'
 
 /** The report as JSON, indented: everything that the page shows. */
@@ -10,66 +12,39 @@ export function formatReportJson(report: RunReport): string {
 /** The report as one HTML page: no script, no request to anywhere, both colour schemes, printable. */
 export function formatReport(report: RunReport): string {
   const title = `${report.model} · ${report.recipe.name}`
-  return html`<!doctype html>
-    <html lang="en">
-      <head>
-        <meta charset="utf-8" />
-        <meta name="viewport" content="width=device-width, initial-scale=1" />
-        <meta
-          http-equiv="Content-Security-Policy"
-          content="default-src 'none'; style-src 'unsafe-inline'; img-src data:"
-        />
-        <title>${title}</title>
-        <style>
-          ${trusted(reportStyle)}
-        </style>
-      </head>
-      <body>
-        <main>
-          <header>
-            <p class="eyebrow">Espalier report</p>
-            <h1>${report.model}</h1>
-            <p>
-              ${report.recipe.name}${report.recipe.summary ? `: ${report.recipe.summary}` : '.'} Seed
-              ${report.recipe.seed}.
-            </p>
-          </header>
-          ${tiles(report)} ${section('Proof', checks(report))}
-          ${
-            report.remarks.length > 0
-              ? section(
-                  'Good to know',
-                  html`<ul class="remarks">
-                    ${report.remarks.map((text) => html`<li>${text}</li>`)}
-                  </ul>`,
-                )
-              : undefined
-          }
-          ${section('Step by step', stageTable(report), 'after each step of the recipe')}
-          ${report.budget ? section('Search within the budget', budgetTable(report), `at most ${report.budget.maxAccuracyLoss} points lost on the validation data`) : undefined}
-          ${section('Where the bytes are', parts(report), `${bytes(report.files.pack)} in the pack`)}
-          ${section('Layers', layerTable(report.layers), workNote(report))}
-          <h2>
-            Weights before and after
-            <small>grey: before; green: after, on its own scale; zeros are counted apart</small>
-          </h2>
-          <div class="plots">${report.layers.map(plot)}</div>
-          ${section('Left alone', skippedTable(report), report.skipped.length === 0 ? undefined : 'layers that a step did not touch, and why')}
-          <footer>Sizes are lengths of files that were written. The run took ${report.seconds.toFixed(1)} s.</footer>
-        </main>
-      </body>
-    </html> `.text
-}
-
-/** Our own constants go in as they are. */
-function trusted(text: string): Markup {
-  const parts = Object.assign([text], { raw: [text] })
-  return html(parts)
-}
-
-function section(name: string, content: Markup, note?: string): Markup {
-  return html`<h2>${name}${note === undefined ? undefined : html` <small>${note}</small>`}</h2>
-    <div class="card">${content}</div>`
+  return formatPage(
+    title,
+    html`<header>
+        <p class="eyebrow">Espalier report</p>
+        <h1>${report.model}</h1>
+        <p>
+          ${report.recipe.name}${report.recipe.summary ? `: ${report.recipe.summary}` : '.'} Seed ${report.recipe.seed}.
+        </p>
+      </header>
+      ${tiles(report)} ${section('Proof', checks(report))}
+      ${
+        report.remarks.length > 0
+          ? section(
+              'Good to know',
+              html`<ul class="remarks">
+                ${report.remarks.map((text) => html`<li>${text}</li>`)}
+              </ul>`,
+            )
+          : undefined
+      }
+      ${section('Step by step', stageTable(report), 'after each step of the recipe')}
+      ${report.stages.map(({ method, sensitivity }) => sensitivity && section(`What each layer can give up: ${method}`, sensitivityPlot(sensitivity), sensitivityNote(sensitivity)))}
+      ${report.budget ? section('Search within the budget', budgetTable(report), `at most ${report.budget.maxAccuracyLoss} points lost on the validation data`) : undefined}
+      ${section('Where the bytes are', parts(report), `${bytes(report.files.pack)} in the pack`)}
+      ${section('Layers', layerTable(report.layers), workNote(report))}
+      <h2>
+        Weights before and after
+        <small>grey: before; green: after, on its own scale; zeros are counted apart</small>
+      </h2>
+      <div class="plots">${report.layers.map(plot)}</div>
+      ${section('Left alone', skippedTable(report), report.skipped.length === 0 ? undefined : 'layers that a step did not touch, and why')}
+      <footer>Sizes are lengths of files that were written. The run took ${report.seconds.toFixed(1)} s.</footer>`,
+  )
 }
 
 const bytes = (count: number) => `${count.toLocaleString('en-US')} B`

@@ -1,5 +1,5 @@
 /** What a run leaves besides the model: plain data, the JSON form of the report. */
-import type { ProofCheck } from '../methods/method.ts'
+import type { ProofCheck, Sensitivity } from '../methods/method.ts'
 
 /** The three ratios that every report prints side by side, as before over after: larger is smaller. */
 export interface Ratios {
@@ -38,6 +38,8 @@ export interface StageResult {
   readonly options: unknown
   readonly size: SizeMeasure
   readonly accuracy?: AccuracyMeasure
+  /** How sensitive the layers were before the step, where it has measured that. */
+  readonly sensitivity?: Sensitivity
   readonly seconds: number
 }
 

@@ -6,7 +6,7 @@ import { encodeModel, writeModel } from '../formats/onnx/write.ts'
 import { writePack } from '../formats/pack/write.ts'
 import type { Model } from '../ir/model.ts'
 import { assertValid, verify } from '../ir/verify.ts'
-import type { Context, ProofCheck } from '../methods/method.ts'
+import type { Context, ProofCheck, Sensitivity } from '../methods/method.ts'
 import type { ProgressListener } from '../progress.ts'
 import type { CheckpointStore } from '../training/checkpoint.ts'
 import { fedInputs, sampleInputs } from '../datasets/inputs.ts'
@@ -164,6 +164,7 @@ async function applySteps(
     const start = performance.now()
     const ownSkips: Skipped[] = []
     const ownChecks: ProofCheck[] = []
+    let sensitivity: Sensitivity | undefined
     const trainings = store && trainingCheckpoints(store, key)
     const context: Context = {
       seed,
@@ -176,6 +177,9 @@ async function applySteps(
       ...(trainings ? { checkpoints: trainings.open } : {}),
       skip: (layer, reason) => ownSkips.push({ layer, method: method.name, reason }),
       proved: (check) => ownChecks.push(check),
+      sensitivity: (found) => {
+        sensitivity = found
+      },
     }
     current = await placed(patternPlaces, () => method.apply(current, options, context))
     const problems = verify(current)
@@ -195,6 +199,7 @@ async function applySteps(
       options,
       size: measureSize(model, current, bytes.length),
       ...(data ? { accuracy: await measureAccuracy(current, data.test, engine, signal) } : {}),
+      ...(sensitivity ? { sensitivity } : {}),
       seconds: (performance.now() - start) / 1000,
     }
     stages.push(stage)

@@ -1,6 +1,7 @@
 /** The picture of how sensitive layers are: accuracy over the share that a layer alone has lost, a line for each. */
 import type { Sensitivity, SensitivityCurve } from '../methods/method.ts'
 import { html, type Markup } from './html.ts'
+import { formatPage, section } from './page.ts'
 
 const width = 720
 const height = 300
@@ -89,6 +90,19 @@ export function sensitivityPlot(found: Sensitivity): Markup {
           </li>`,
       )}
     </ul>`
+}
+
+/** The picture as a page of its own. */
+export function formatSensitivityPage(model: string, method: string, found: Sensitivity): string {
+  return formatPage(
+    `${model} · ${method}`,
+    html`<header>
+        <p class="eyebrow">Espalier sensitivity</p>
+        <h1>${model}</h1>
+        <p>${method}</p>
+      </header>
+      ${section('What each layer can give up', sensitivityPlot(found), sensitivityNote(found))}`,
+  )
 }
 
 /** What the picture shows, in a line. */

@@ -1,4 +1,5 @@
 import type { Histogram, LayerResult, RunReport, SizeMeasure } from '../../src/pipelines/result.ts'
+import { sampleSensitivity } from './sample-sensitivity.ts'
 
 /** A report with everything in it, for tests of its forms. `name` stands wherever a model's own words can. */
 export function sampleReport(name = ''): RunReport {
@@ -73,6 +74,7 @@ export function sampleReport(name = ''): RunReport {
         options: { sparsity: 0.92, rounds: 4 },
         size: size(12.3, 11.1, 12.2, 87_412),
         accuracy: accuracy(9838),
+        sensitivity: { ...sampleSensitivity(3, true, name), unit: 'weights' },
         seconds: 41.2,
       },
       {

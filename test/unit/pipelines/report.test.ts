@@ -41,6 +41,8 @@ describe('formatReport', () => {
       'Good to know',
       '266,200 → 133,100 macs (2.0×)',
       '200 → 40.0 µJ (5.0×)',
+      'What each layer can give up: magnitude',
+      '1,000 validation examples',
     ])
       expect(page).toContain(words)
   })

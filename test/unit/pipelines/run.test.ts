@@ -141,6 +141,23 @@ describe('runRecipe', () => {
     expect(resumed.report.proof).toEqual(report.proof)
   })
 
+  it('reports how sensitive the layers were, after a kill too', async () => {
+    const recipe = parseRecipe('steps: [{ method: filter-l1, maxLoss: 30, maxLossSamples: 60, retrain: false }]')
+    const files = new Map<string, Uint8Array>()
+    const store: StageStore = {
+      load: async (name) => files.get(name),
+      save: async (name, bytes) => void files.set(name, bytes),
+      remove: async (name) => void files.delete(name),
+    }
+    const { report } = await runRecipe(mlp.model, recipe, { ...fast, data, store })
+    const [{ sensitivity }] = report.stages
+    expect(sensitivity).toMatchObject({ unit: 'filters', data: data.validation.name, count: 60, maxLoss: 30 })
+    expect(sensitivity!.curves.map(({ layer }) => layer)).toEqual(['fc1'])
+    expect(formatRun(report, [])).toContain('gives up')
+    const again = await runRecipe(mlp.model, recipe, { ...fast, data, store })
+    expect(again.report.stages[0].sensitivity).toEqual(sensitivity)
+  })
+
   it('goes on inside a step with several trainings, to the same bits', async () => {
     const recipe = parseRecipe(`
 steps:

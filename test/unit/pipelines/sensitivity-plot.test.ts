@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { Sensitivity } from '../../../src/methods/method.ts'
-import { sensitivityNote, sensitivityPlot } from '../../../src/pipelines/sensitivity-plot.ts'
+import { formatSensitivityPage, sensitivityNote, sensitivityPlot } from '../../../src/pipelines/sensitivity-plot.ts'
 import { sampleSensitivity } from '../../support/sample-sensitivity.ts'
 
 const coordinates = (path: string) =>
@@ -76,6 +76,14 @@ describe('sensitivityPlot', () => {
     expect(plot).not.toContain('<circle')
     expect(plot).not.toContain('NaN')
     expect(sensitivityPlot({ ...plain, curves: [] }).text).not.toContain('NaN')
+  })
+
+  it('makes a page of its own that asks for nothing and lets no name out of its place', () => {
+    const hostile = '"><script>alert(1)</script>'
+    const page = formatSensitivityPage(hostile, `filter-l1${hostile}`, sampleSensitivity(2, true, hostile))
+    expect(page).not.toMatch(/<script|<link|@import|url\(|https?:/)
+    expect(page).toContain("default-src 'none'")
+    expect(page.match(/&quot;&gt;&lt;script&gt;/g)!.length).toBeGreaterThan(6)
   })
 
   it('says on what it was measured', () => {
