@@ -1,4 +1,5 @@
 /** Least squares for what pruning leaves: the weights that stay make up for those that go, as far as they can. */
+import { z } from 'zod'
 import type { Model } from '../ir/model.ts'
 import { layers } from '../ir/rewrite.ts'
 import { fromFloat32, toFloat32 } from '../tensor/half.ts'
@@ -10,6 +11,7 @@ import type { Context } from './method.ts'
 import { createPace } from './pace.ts'
 import {
   factorOf,
+  hessianOptions,
   inverseOf,
   joinRows,
   momentsOfWeights,
@@ -20,6 +22,13 @@ import {
 } from './row-hessians.ts'
 import { weightRows, type WeightRows } from './weight-rows.ts'
 import { withInitializers } from './weights.ts'
+
+/** The option of pruners that refit: false, or how. */
+export const refitOption = z
+  .union([z.literal(false), z.strictObject(hessianOptions)])
+  .describe('least squares of the weights that stay, on training data and before any retraining; false for none')
+
+export type RefitOption = z.input<typeof refitOption>
 
 /**
  * The rows that are zero outside the places `kept` and nearest to the given ones in the metric H: each is the argmin of

@@ -22,6 +22,7 @@ export const channelPruning = defineFilterPruner({
   },
   needs: ['calibration-data'],
   options: nextLayerOptions,
+  defaults: { refit: {} },
   select: selectByNextLayer(unwanted),
 })
 

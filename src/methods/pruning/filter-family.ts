@@ -3,6 +3,7 @@ import { cutChannels } from '../../ir/cut.ts'
 import type { Model } from '../../ir/model.ts'
 import { calibrationSet } from '../calibration.ts'
 import { defineMethod, type Context, type Method, type Sensitivity } from '../method.ts'
+import { refitOption } from '../refit.ts'
 import { finiteWeights } from '../weights.ts'
 import { createCutProof, type CutProof } from './cut-proof.ts'
 import {
@@ -15,6 +16,7 @@ import {
 } from './filter-choice.ts'
 import type { FilterPruner } from './filter-pruner.ts'
 import { chosenGroups, filterAmountOptions } from './filter-ratios.ts'
+import { refitReaders } from './filter-refit.ts'
 import { filterSensitivity } from './filter-sensitivity.ts'
 import { pruneInRounds, retrainedBetween, roundOptions } from './rounds.ts'
 import { assertOneThreshold, scopeOption } from './scope.ts'
@@ -31,6 +33,7 @@ const filterOptions = {
     .enum(['sum', 'max'])
     .default('sum')
     .describe('the score of a channel that several layers make, from its scores in each'),
+  refit: refitOption.default(false),
   ...roundOptions,
 }
 
@@ -40,7 +43,8 @@ export type FilterOptions = z.infer<z.ZodObject<typeof filterOptions>>
  * Makes the record of a method that removes whole filters, and with them the channels of every layer that reads them. The
  * result is a smaller dense network. Channels that several layers make, because a residual connection adds them or a
  * depthwise convolution passes them on, stay or go together by their combined scores. After each cut the smaller model is
- * compared with the one in which the removed channels are multiplied by zero, before it is retrained.
+ * compared with the one in which the removed channels are multiplied by zero, before it is retrained. With `refit` the layers
+ * that read what goes are first given other weights, by least squares, so that they compute nearly what they did.
  *
  * With scope: global the scores of a group are divided by their root mean square, or what the pruner's `scale` says, so that
  * layers can be compared.
@@ -55,7 +59,11 @@ export function defineFilterPruner<const Name extends string, Shape extends z.Zo
     paper: pruner.paper,
     needs: pruner.needs ?? [],
     options: z
-      .strictObject({ ...filterOptions, ...pruner.options })
+      .strictObject({
+        ...filterOptions,
+        refit: refitOption.default(refitOption.parse(pruner.defaults?.refit ?? false)),
+        ...pruner.options,
+      })
       .refine(
         ({ ratio, keep, macs, maxLoss }) =>
           [ratio, keep, macs, maxLoss].filter((amount) => amount !== undefined).length <= 1,
@@ -95,7 +103,7 @@ async function prune(model: Model, pruner: AnyPruner, options: FilterOptions, co
     options.scope === 'global' && !pruner.select ? globalChoice({ ...chooser, pruner }) : layerChoice(chooser)
   const proof = createCutProof(pruner.name, context)
   const result = await pruneInRounds(trained, options, context, async (current, t) => ({
-    model: await cutRound(current, await choose(current, t), proof),
+    model: await cutRound(current, await choose(current, t), { proof, options, context }),
     masks: new Map(),
   }))
   const check = proof.check()
@@ -118,9 +126,20 @@ async function sensitivityOf(chooser: Chooser): Promise<Sensitivity | undefined>
   return found
 }
 
-async function cutRound(current: Model, removals: ChosenChannels, proof: CutProof): Promise<Model> {
+interface Cutting {
+  readonly proof: CutProof
+  readonly options: FilterOptions
+  readonly context: Context
+}
+
+async function cutRound(
+  current: Model,
+  removals: ChosenChannels,
+  { proof, options: { refit }, context }: Cutting,
+): Promise<Model> {
   if (removals.size === 0) return current
-  const cut = cutChannels(current, removals)
-  await proof.compare(current, removals, cut)
+  const refitted = refit === false ? current : await refitReaders(current, removals, refit, context)
+  const cut = cutChannels(refitted, removals)
+  await proof.compare(refitted, removals, cut)
   return cut
 }

@@ -5,6 +5,7 @@ import type { Model } from '../../ir/model.ts'
 import type { Layer } from '../../ir/rewrite.ts'
 import type { Paper } from '../../paper.ts'
 import type { Context, Need } from '../method.ts'
+import type { RefitOption } from '../refit.ts'
 
 /** What a criterion sees of a layer that makes channels. */
 export interface FiltersToScore<Options = unknown, Prepared = unknown> {
@@ -55,6 +56,8 @@ interface PrunerFacts<Name extends string, Shape extends z.ZodRawShape> {
   readonly needs?: readonly Need[]
   /** Options of the criterion itself. */
   readonly options?: Shape
+  /** What options of the family are where nothing is said, if the paper has it otherwise. */
+  readonly defaults?: { readonly refit?: RefitOption }
   /** A training that precedes the first round. It may change weights, not which channels there are. */
   before?(input: ScoresToPrepare<OptionsOf<Shape>>): Promise<Model>
 }

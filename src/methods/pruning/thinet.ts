@@ -21,6 +21,7 @@ export const thinet = defineFilterPruner({
   },
   needs: ['calibration-data'],
   options: nextLayerOptions,
+  defaults: { refit: {} },
   select: selectByNextLayer(leastMissed),
 })
 

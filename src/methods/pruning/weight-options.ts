@@ -1,10 +1,12 @@
 /** The options of every weight pruner. */
 import { z } from 'zod'
 import { layerChoiceOptions, layerOverrides } from '../layer-choice.ts'
-import { hessianOptions } from '../row-hessians.ts'
+import { refitOption, type RefitOption } from '../refit.ts'
 import { parsePattern, patternOption } from './patterns.ts'
 import { retrainedBetween, roundOptions } from './rounds.ts'
 import { scopeOption } from './scope.ts'
+
+export type { RefitOption } from '../refit.ts'
 
 const amount = {
   sparsity: z.number().min(0).max(1).optional().describe('share of the weights to remove'),
@@ -20,12 +22,6 @@ export interface WeightAmount {
   readonly sparsity?: number
   readonly quality?: number
 }
-
-const refitOption = z
-  .union([z.literal(false), z.strictObject(hessianOptions)])
-  .describe('least squares of the weights that stay, on training data and before any retraining; false for none')
-
-export type RefitOption = z.input<typeof refitOption>
 
 const options = {
   ...amount,
