@@ -10,6 +10,7 @@ import { apoz } from './pruning/apoz.ts'
 import { channelPruning } from './pruning/channel-pruning.ts'
 import { deadChannels } from './pruning/dead-channels.ts'
 import { dynamicNetworkSurgery } from './pruning/dynamic-network-surgery.ts'
+import { energyAware } from './pruning/energy-aware.ts'
 import { filterL1 } from './pruning/filter-l1.ts'
 import { filterL2 } from './pruning/filter-l2.ts'
 import { fireScore } from './pruning/fire-score.ts'
@@ -47,6 +48,7 @@ const records: readonly Method[] = [
   channelPruning,
   deadChannels,
   dynamicNetworkSurgery,
+  energyAware,
   filterL1,
   filterL2,
   fireScore,
