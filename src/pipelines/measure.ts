@@ -245,7 +245,9 @@ export function measureLayers(
 
 /** The share of the weights that is not zero. */
 function densityOf(values: Float32Array): number {
-  return values.reduce((count, value) => count + (value === 0 ? 0 : 1), 0) / Math.max(1, values.length)
+  let kept = 0
+  for (let i = 0; i < values.length; i++) if (values[i] !== 0) kept++
+  return kept / Math.max(1, values.length)
 }
 
 /** The work of all layers together; undefined where that of one is not known, or there are none. */
