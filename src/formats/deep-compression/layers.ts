@@ -155,7 +155,7 @@ function checkOthers(graph: Graph, found: readonly Layer[]): void {
       ? `the format has no place for '${own}', which this ${node.op} reads`
       : 'the format has no place for sub-graphs',
     node.op === 'BatchNormalization'
-      ? 'Fold batch normalization into the layer before it.'
+      ? 'Fold it into the layer before it (the method fold-batch-norm) before weights are shared.'
       : 'Only convolutions and fully connected layers fit.',
   )
 }

@@ -146,6 +146,7 @@ async function quantize(model: Model, given: Options, context: Context): Promise
   const total = chosen.reduce((sum, { values }) => sum + values.length, 0)
   const { moments, sensitivity } = await statisticsOf(model, chosen, given, context)
   const biases = given.biases ? ownBiases(model) : new Map<string, Tensor>()
+  const looked = given.weighting !== 'none' && (context.data?.train.size ?? 0) > 0
   const budget = createPredictiveBudget()
   const results = new Map<Chosen, QuantizedLayer>()
   const biasOf = new Map<Chosen, string>()
@@ -193,6 +194,11 @@ async function quantize(model: Model, given: Options, context: Context): Promise
       context.skip(layer.name, `codes are no smaller: ${Math.ceil(result.bits / 8)} bytes for ${values.length} weights`)
     else {
       if (obstacle !== undefined) context.skip(layer.name, `its codes have no trellis: ${obstacle}`)
+      if (looked && !moments.has(layer.weight))
+        context.skip(
+          layer.name,
+          'all of its weights count alike: their rows are too long, or not known, for statistics',
+        )
       results.set(one, result)
       if (result.bias) biasOf.set(one, bias!.name)
     }

@@ -254,6 +254,15 @@ describe('rate-distortion', () => {
     expect(toDependent(codes('large'))).toBeUndefined()
   })
 
+  it('says where statistics of the inputs were asked for and there are none', async () => {
+    const skipped: string[] = []
+    await apply(transposed([2, 2401], normal(2 * 2401)), { lambda: 0.3 }, contextOf([2401], skipped))
+    expect(skipped).toEqual([expect.stringMatching(/^fc: all of its weights count alike: their rows are too long/)])
+    skipped.length = 0
+    await apply(transposed([2, 2401], normal(2 * 2401)), { weighting: 'none' }, contextOf([2401], skipped))
+    expect(skipped).toEqual([])
+  })
+
   it('has no codebook for each channel', async () => {
     const options = { grid: 'k-means', granularity: 'channel' }
     await expect(apply(dense([8, 8], normal(64)), options, contextOf([8]))).rejects.toMatchObject({
