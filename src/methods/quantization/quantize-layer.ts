@@ -138,7 +138,7 @@ function metricOf({ rows, bias, compensate, damping }: LayerTask, moments: Input
 }
 
 /** The variance of what each row gives, wᵀ (E[x xᵀ] - E[x] E[x]ᵀ) w; without moments that of inputs of variance 1. */
-export function rowVariances(values: Float32Array, rows: WeightRows, moments?: InputMoments): Float64Array {
+function rowVariances(values: Float32Array, rows: WeightRows, moments?: InputMoments): Float64Array {
   const { count, length, base, stride, groups } = rows
   const own = new Float64Array(length)
   return Float64Array.from({ length: count }, (_, r) => {
