@@ -9,6 +9,23 @@ export const trainingSettings = z
     learningRate: z.number().positive().default(0.01).describe('initial step size'),
     momentum: z.number().min(0).max(1).default(0.9).describe('momentum of sgd, beta1 of adam'),
     nesterov: z.boolean().default(false).describe("Nesterov's form of momentum"),
+    gradientClip: z
+      .number()
+      .positive()
+      .optional()
+      .describe('largest L2 norm of the gradients of all parameters together; what is longer is scaled down to it'),
+    gradientSparsity: z
+      .number()
+      .min(0)
+      .lt(1)
+      .default(0)
+      .describe('sgd: share of each gradient that waits, summed up, until it is among the largest'),
+    gradientWarmup: z
+      .number()
+      .min(0)
+      .max(1)
+      .default(0)
+      .describe('fraction of the run over which the sparsity of gradients rises from zero'),
     weightDecay: z.number().min(0).default(0).describe('L2 penalty on parameters of two or more axes'),
     schedule: z
       .enum(['constant', 'step', 'cosine', 'polynomial'])

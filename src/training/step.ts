@@ -14,7 +14,9 @@ import { elementCount, float32, int64, zeros, type Tensor } from '../tensor/tens
 import { freshInput, logitsOf, trainingForward, type DropoutMask } from './forward.ts'
 import type { Constraint, Memory, Penalty } from './extensions.ts'
 import { losses } from './losses/index.ts'
-import { optimizers } from './optimizers/index.ts'
+import { clipped } from './clipping.ts'
+import { optimizerOf } from './optimizers/index.ts'
+import type { OptimizerSettings } from './optimizers/optimizer.ts'
 import type { TrainingSettings } from './settings.ts'
 
 /** Something that a step replaces: a parameter, a slot of the optimizer, a running statistic, or a memory. */
@@ -60,7 +62,9 @@ export interface TrainingStep {
 export interface StepOptions {
   readonly batchSize: number
   readonly parameters: readonly string[]
-  readonly settings: Pick<TrainingSettings, 'optimizer' | 'momentum' | 'nesterov' | 'weightDecay' | 'loss'>
+  readonly settings: Pick<TrainingSettings, 'optimizer' | 'weightDecay' | 'loss' | 'gradientClip'> & OptimizerSettings
+  /** How many updates the run takes; only the warm-up of sparse gradients asks. */
+  readonly totalSteps?: number
   /** Share of the teacher's divergence in the loss, and the softmax temperature of both. */
   readonly teacher?: { readonly weight: number; readonly temperature: number }
   readonly penalties?: readonly Penalty[]
@@ -84,15 +88,17 @@ export function buildStep(model: Model, options: StepOptions): TrainingStep {
   const { batchSize, parameters, settings, constraint, memory = [] } = options
   checkParameters(model, parameters, memory)
   const forward = buildForward(model, options)
-  const { model: differentiated, gradients } = differentiate(forward.model, { loss: forward.loss, parameters })
+  const { model: differentiated, gradients: copied } = differentiate(forward.model, { loss: forward.loss, parameters })
   const draft = createDraft(differentiated)
   const literal = literals(draft)
+  const raw = new Map(parameters.map((parameter) => [parameter, uncopied(draft, copied.get(parameter)!)]))
+  const gradients = clipped(draft, raw, settings.gradientClip)
 
-  const optimizer = optimizers[settings.optimizer]
+  const optimizer = optimizerOf(settings)
   const learningRate = freshInput(draft, 'learning_rate', 'float32', [])
   const asked = optimizer.prepare !== undefined || constraint !== undefined || memory.length > 0
   const step = asked ? freshInput(draft, 'step', 'float32', []) : ''
-  const shared = optimizer.prepare?.({ draft, settings, literal, step }) ?? {}
+  const shared = optimizer.prepare?.({ draft, settings, literal, step, totalSteps: options.totalSteps ?? 1 }) ?? {}
 
   const state: StepState[] = []
   const taken = new Set([...draft.inputs.map(({ name }) => name), ...draft.initializers.keys()])
@@ -105,18 +111,21 @@ export function buildStep(model: Model, options: StepOptions): TrainingStep {
   const moved = new Map<string, string>()
   for (const parameter of parameters) {
     const initial = model.graph.initializers.get(parameter)!
-    const slots = optimizer.slots(settings).map((slot) => {
+    const slots = optimizer.slots(settings, initial.shape).map((slot) => {
       return freshInput(draft, `${parameter}.${slot}`, 'float32', initial.shape)
     })
-    const gradient = decayed(
+    const gradient = decayed(draft, parameter, gradients.get(parameter)!, initial, settings.weightDecay, literal)
+    const next = optimizer.update({
       draft,
       parameter,
-      uncopied(draft, gradients.get(parameter)!),
-      initial,
-      settings.weightDecay,
+      shape: initial.shape,
+      gradient,
+      slots,
+      learningRate,
+      shared,
+      settings,
       literal,
-    )
-    const next = optimizer.update({ draft, parameter, gradient, slots, learningRate, shared, settings, literal })
+    })
     const constrained = constraint?.(draft, parameter, next.parameter, { learningRate, step }) ?? next.parameter
     moved.set(parameter, constrained)
     states(parameter, initial, parameter, constrained, true)

@@ -98,6 +98,7 @@ export async function train(original: Model, options: TrainOptions): Promise<Tra
       ...options,
       parameters,
       batchSize: size,
+      totalSteps: plan.totalSteps,
       ...(threads ? { threads } : {}),
       ...(block === undefined ? {} : { block }),
     })

@@ -7,6 +7,7 @@ export interface UpdateContext {
   readonly draft: Draft
   /** The parameter's value before the step. */
   readonly parameter: string
+  readonly shape: readonly number[]
   /** The gradient of the loss by it, of the same shape; weight decay is already in it. */
   readonly gradient: string
   /** The values of the rule's slots before the step, in the order of `slots`; each starts at zero. */
@@ -20,12 +21,15 @@ export interface UpdateContext {
   literal(value: number): string
 }
 
-export type OptimizerSettings = Pick<TrainingSettings, 'momentum' | 'nesterov'>
+export type OptimizerSettings = Pick<TrainingSettings, 'momentum' | 'nesterov'> &
+  Partial<Pick<TrainingSettings, 'gradientSparsity' | 'gradientWarmup'>>
 
 /** What is computed once a step, for all parameters. */
 export interface PrepareContext extends Pick<UpdateContext, 'draft' | 'settings' | 'literal'> {
   /** Number of updates so far, this one included, a float32 scalar: 1 in the first step. */
   readonly step: string
+  /** How many updates the run takes. */
+  readonly totalSteps: number
 }
 
 /** An update rule as a fragment of the training graph. */
@@ -34,8 +38,8 @@ export interface Optimizer {
   /** One full sentence. */
   readonly summary: string
   readonly paper: Paper
-  /** Names of the tensors, each like the parameter, that the rule carries from step to step. */
-  slots(settings: OptimizerSettings): readonly string[]
+  /** Names of the tensors, each like the parameter, whose shape is given, that the rule carries from step to step. */
+  slots(settings: OptimizerSettings, shape: readonly number[]): readonly string[]
   /** Scalars that all parameters share. */
   prepare?(context: PrepareContext): Readonly<Record<string, string>>
   /** Appends the update; returns the names of the new parameter and of the new slots. */

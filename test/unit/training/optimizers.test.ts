@@ -15,12 +15,22 @@ const gradientOf = (w: number, step: number, i: number) => Math.sin(3 * w + step
 async function runFragment(optimizer: Optimizer, settings: OptimizerSettings): Promise<number[][]> {
   const draft = createDraft()
   const literal = (value: number) => draft.constant('literal', float32([value], []))
-  const inputs = ['w', 'g', ...optimizer.slots(settings)].map((name) => draft.input(name, 'float32', [3]))
+  const inputs = ['w', 'g', ...optimizer.slots(settings, [3])].map((name) => draft.input(name, 'float32', [3]))
   const learningRate = draft.input('rate', 'float32', [])
   const step = draft.input('step', 'float32', [])
   const [parameter, gradient, ...slots] = inputs
-  const shared = optimizer.prepare?.({ draft, settings, literal, step }) ?? {}
-  const next = optimizer.update({ draft, parameter, gradient, slots, learningRate, shared, settings, literal })
+  const shared = optimizer.prepare?.({ draft, settings, literal, step, totalSteps: rates.length }) ?? {}
+  const next = optimizer.update({
+    draft,
+    parameter,
+    shape: [3],
+    gradient,
+    slots,
+    learningRate,
+    shared,
+    settings,
+    literal,
+  })
   for (const name of [next.parameter, ...next.slots]) draft.output(name, 'float32', [3])
   const session = await onnxruntime.createSession(draft.finish(), { threads: 1 })
   let state: Record<string, Tensor> = { w: float32(start) }
