@@ -95,12 +95,19 @@ export interface Method<Name extends string = string, Options = unknown> {
   readonly paper: Paper
   readonly needs: readonly Need[]
   readonly options: z.ZodType<Options>
+  /** What it takes away, where it takes something away. */
+  readonly removes?: 'weights' | 'filters'
   apply(model: Model, options: Options, context: Context): Promise<Model>
   /**
    * The same options, milder or stronger: 0 hardly changes the model, 1 is what `options` say, 2 is the strongest.
    * A search for the smallest file within an accuracy budget turns this one knob. Absent where there is none to turn.
    */
   strength?(options: Options, strength: number): Options
+  /**
+   * What the method thinks of each channel, by the id of its group: the larger the more it is worth. Absent where it
+   * removes no filters, or chooses them without scoring each.
+   */
+  scores?(model: Model, options: Options, context: Context): Promise<ReadonlyMap<string, Float64Array>>
   /**
    * How much accuracy each layer costs when it alone gives up a share of what this method removes. Absent where that makes
    * no sense. @throws UsageError when there is no validation data.

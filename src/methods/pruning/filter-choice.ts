@@ -129,6 +129,16 @@ function groupsById(model: Model): ReadonlyMap<string, ChannelGroup> {
   return new Map(channelGroups(model).map((group) => [group.id, group]))
 }
 
+/** What a criterion thinks of each channel of the model, by the id of its group. */
+export async function channelScores({
+  groups,
+  model,
+  ...how
+}: Chooser<AnyScoring>): Promise<ReadonlyMap<string, Float64Array>> {
+  const scores = await scoresOf(groups, model, how)
+  return new Map(groups.map(({ id }, i) => [id, scores[i]]))
+}
+
 /** For each group one score a channel: those of its filters added up, combined over the layers that make it. */
 export async function scoresOf(
   groups: readonly ChannelGroup[],

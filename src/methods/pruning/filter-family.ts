@@ -7,6 +7,7 @@ import { refitOption } from '../refit.ts'
 import { finiteWeights } from '../weights.ts'
 import { createCutProof, type CutProof } from './cut-proof.ts'
 import {
+  channelScores,
   globalChoice,
   layerChoice,
   producersOf,
@@ -52,6 +53,7 @@ export type FilterOptions = z.infer<z.ZodObject<typeof filterOptions>>
 export function defineFilterPruner<const Name extends string, Shape extends z.ZodRawShape = {}, Prepared = undefined>(
   pruner: FilterPruner<Name, Shape, Prepared>,
 ): Method<Name, FilterOptions> {
+  const any = pruner as unknown as AnyPruner
   return defineMethod({
     name: pruner.name,
     family: 'pruning',
@@ -87,15 +89,16 @@ export function defineFilterPruner<const Name extends string, Shape extends z.Zo
       })
       .refine(...retrainedBetween),
     strength: (options, strength) => ({ ...options, strength: options.strength * strength }),
-    apply: (model, options, context) => prune(model, pruner as unknown as AnyPruner, options, context),
-    sensitivity: (model, options, context) =>
-      filterSensitivity(chooserOf(model, pruner as unknown as AnyPruner, options, context)),
+    removes: 'filters',
+    apply: (model, options, context) => prune(model, any, options, context),
+    ...(any.score ? { scores: (...input: Input) => channelScores(chooserOf(any, ...input)) } : {}),
+    sensitivity: (...input) => filterSensitivity(chooserOf(any, ...input)),
   })
 }
 
 async function prune(model: Model, pruner: AnyPruner, options: FilterOptions, context: Context): Promise<Model> {
   assertOneThreshold(options)
-  const before = chooserOf(model, pruner, options, context)
+  const before = chooserOf(pruner, model, options, context)
   const { groups } = before
   const trained = (await pruner.before?.({ model, groups, layers: producersOf(groups), options, context })) ?? model
   const chooser = { ...before, model: trained, sensitivity: await sensitivityOf({ ...before, model: trained }) }
@@ -111,7 +114,9 @@ async function prune(model: Model, pruner: AnyPruner, options: FilterOptions, co
   return result
 }
 
-function chooserOf(model: Model, pruner: AnyPruner, options: FilterOptions, context: Context): Chooser {
+type Input = readonly [model: Model, options: FilterOptions, context: Context]
+
+function chooserOf<Pruner extends AnyPruner>(pruner: Pruner, ...[model, options, context]: Input): Chooser<Pruner> {
   const groups = chosenGroups(model, options, context)
   for (const { weight } of producersOf(groups)) finiteWeights(weight, model.graph.initializers.get(weight)!)
   if (pruner.needs?.includes('calibration-data')) calibrationSet(context)

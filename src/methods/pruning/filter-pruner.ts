@@ -92,3 +92,14 @@ export interface SelectingPruner<Name extends string, Shape extends z.ZodRawShap
 export type FilterPruner<Name extends string, Shape extends z.ZodRawShape, Prepared = undefined> =
   | ScoringPruner<Name, Shape, Prepared>
   | SelectingPruner<Name, Shape>
+
+/** Scores of filters that come to the given scores of the group's channels: of each its first filter has all of it. */
+export function filtersOfChannels(
+  { group, layer, shape, outAxis }: FiltersToScore,
+  channels: ArrayLike<number>,
+): Float64Array {
+  const scores = new Float64Array(shape[outAxis])
+  const { places } = group.producers.find((producer) => producer.layer.name === layer.name)!
+  for (const [channel, [place]] of places.entries()) scores[place] = channels[channel]
+  return scores
+}

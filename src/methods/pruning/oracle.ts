@@ -3,6 +3,7 @@ import type { ChannelGroup } from '../../ir/channel-groups.ts'
 import type { Model } from '../../ir/model.ts'
 import type { Context } from '../method.ts'
 import { defineFilterPruner } from './filter-family.ts'
+import { filtersOfChannels } from './filter-pruner.ts'
 import { createMaskTrials, samplesOption } from './mask-trials.ts'
 
 /**
@@ -34,14 +35,9 @@ export const oracle = defineFilterPruner({
   scale: 'none',
   prepare: ({ model, groups, options, context }) => leaveOneOut(model, groups, options.samples, context),
   // Section 2.1: oracle-loss is C(W') - C(W), oracle-abs its absolute value.
-  score: ({ group, shape, outAxis, layer, options, prepared }) => {
-    const scores = new Float64Array(shape[outAxis])
-    const { places } = group.producers.find((producer) => producer.layer.name === layer.name)!
-    for (const [channel, [place]] of places.entries()) {
-      const change = prepared.get(group.id)![channel]
-      scores[place] = options.change === 'signed' ? change : Math.abs(change)
-    }
-    return scores
+  score: (filters) => {
+    const changes = filters.prepared.get(filters.group.id)!
+    return filtersOfChannels(filters, filters.options.change === 'signed' ? changes : changes.map(Math.abs))
   },
 })
 
