@@ -31,7 +31,7 @@ export function withSummary(
 
 function summary(rows: readonly PaperRow[], results: ReadonlyMap<string, RowResults>): string[] {
   return [
-    '| network and data | method | figure | paper | ours | seeds |',
+    '| network and data | figure | paper | ours | seeds | method |',
     '|---|---|---|---|---|---|',
     ...rows.flatMap((row) =>
       row.figures
@@ -45,7 +45,7 @@ function summary(rows: readonly PaperRow[], results: ReadonlyMap<string, RowResu
             quantity(figure.published, figure),
             measured(values, figure),
           ]
-          return `| ${cells.join(' | ')} | ${values.length} |`
+          return `| ${cells.join(' | ')} | ${values.length} | ${row.method} |`
         }),
     ),
   ]
