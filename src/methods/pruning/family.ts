@@ -9,9 +9,9 @@ import { chooseLayers } from '../layer-choice.ts'
 import { defineMethod, type Context, type Method, type Need } from '../method.ts'
 import { refitWeights } from '../refit.ts'
 import { finiteWeights, isPlainFloat, withInitializers } from '../weights.ts'
-import { withMasksApplied } from './masks.ts'
+import { masksOfZeros } from './masks.ts'
 import { parsePattern, unitsOf, type PatternKind, type Units } from './patterns.ts'
-import { pruneInRounds, type Pruned } from './rounds.ts'
+import { pruneInRounds } from './rounds.ts'
 import { assertOneThreshold } from './scope.ts'
 import {
   amountOf,
@@ -34,6 +34,14 @@ export interface LayersToPrepare<Options = PruningOptions> {
   readonly layers: readonly Layer[]
   readonly options: Options
   readonly context: Context
+}
+
+/** What a training before the choice of a round gets. */
+export interface LayersToTrain<Options = PruningOptions> extends LayersToPrepare<Options> {
+  /** From 1. */
+  readonly round: number
+  /** The model with zeros where this round would put them by the scores of the model's own weights. */
+  project(model: Model): Promise<Model>
 }
 
 /** What a criterion sees of a layer. */
@@ -91,6 +99,8 @@ interface ByScore<Shape extends z.ZodRawShape, Prepared> {
   score(
     weights: WeightsToScore<OptionsOf<Shape>, Prepared>,
   ): Float32Array | undefined | Promise<Float32Array | undefined>
+  /** A training that precedes the choice of each round and leads the weights towards it. */
+  train?(input: LayersToTrain<OptionsOf<Shape>>): Promise<Model>
   readonly select?: undefined
 }
 
@@ -100,6 +110,7 @@ interface BySelection<Shape extends z.ZodRawShape, Prepared> {
   /** Patterns that the selection respects besides 'unstructured'. */
   readonly patterns?: readonly PatternKind[]
   readonly score?: undefined
+  readonly train?: undefined
 }
 
 /** A method that sets single weights to zero: it scores them, or it selects them itself. */
@@ -145,11 +156,18 @@ async function prune(model: Model, pruner: AnyPruner, options: PruningOptions, o
   assertSomethingStays(layers, options, model)
   for (const { weight } of layers) finiteWeights(weight, model.graph.initializers.get(weight)!)
   return pruneInRounds(model, options, context, async (current, t) => {
-    const input = { model: current, layers, options: options as AnyOptions, context }
-    const round: Round = { ...input, prepared: await pruner.prepare?.(input), units, t }
-    const pruned = pruner.select ? await selected(pruner.select, round) : await masked(pruner, round)
+    const roundOf = async (at: Model): Promise<Round> => {
+      const input = { model: at, layers, options: options as AnyOptions, context }
+      return { ...input, prepared: await pruner.prepare?.(input), units, t }
+    }
+    const project = async (at: Model) => scored(pruner, await roundOf(at))
+    const number = Math.round(t * options.rounds)
+    const start = { model: current, layers, options: options as AnyOptions, context, round: number, project }
+    const round = await roundOf((await pruner.train?.(start)) ?? current)
+    const pruned = pruner.select ? await selected(pruner.select, round) : await scored(pruner, round)
     if (options.refit === false) return pruned
-    return { ...pruned, model: await refitWeights(pruned.refitted, pruned.masks, context, options.refit) }
+    const from = pruner.select ? pruned : round.model
+    return refitWeights(from, masksOfZeros(pruned, layers), context, options.refit)
   })
 }
 
@@ -203,52 +221,59 @@ interface Round extends LayersToPrepare<AnyOptions> {
   readonly t: number
 }
 
-/** What a round removed, and the model from which the weights that stay can be refitted. */
-interface PrunedWeights extends Pruned {
-  readonly refitted: Model
-}
-
-/** A round of a method that scores. */
-async function masked(pruner: AnyPruner, round: Round): Promise<PrunedWeights> {
+/** A round of a method that scores: the model with zeros. */
+async function scored(pruner: AnyPruner, round: Round): Promise<Model> {
   const { model, layers, options } = round
-  const masks = new Map<string, Float32Array>()
-  const waiting: { layer: Layer; weight: Float32Array; scored: Scored }[] = []
+  const replaced = new Map<string, Tensor>()
+  const waiting: ScoredLayer[] = []
   for (const layer of layers) {
     const found = await scoresOf(layer, pruner, round)
     if (!found) continue
-    const { weight, scored } = found
     if (options.scope === 'global') {
-      waiting.push({ layer, ...found })
+      waiting.push(found)
       continue
     }
-    const { units } = scored
-    const best = bestOf(scored)
+    const { weight, scores, units } = found
+    const best = bestOf(found)
     const share = removedAt([weight], amountOf(options, layer, model), { ...options, t: round.t }) / weight.length
     const mask = units?.keep
-      ? maskOfRows(scored.scores, { ...units, keep: units.keep }, { ...options, t: round.t })
-      : masksBelow([scored], share)[0]
-    masks.set(layer.weight, withBest(mask, best, layer, round))
+      ? maskOfRows(scores, { ...units, keep: units.keep }, { ...options, t: round.t })
+      : masksBelow([found], share)[0]
+    replaced.set(layer.weight, keptOf(found, mask, best, round))
   }
   if (waiting.length > 0) {
     const weights = waiting.map(({ weight }) => weight)
     const size = weights.reduce((sum, { length }) => sum + length, 0)
-    const best = waiting.map(({ scored }) => bestOf(scored))
-    const share = removedAt(weights, options, { ...options, t: round.t }) / size
-    const found = masksBelow(
-      waiting.map(({ scored }) => scored),
-      share,
-    )
-    for (const [i, { layer }] of waiting.entries()) masks.set(layer.weight, withBest(found[i], best[i], layer, round))
+    const best = waiting.map(bestOf)
+    const masks = masksBelow(waiting, removedAt(weights, options, { ...options, t: round.t }) / size)
+    for (const [i, found] of waiting.entries())
+      replaced.set(found.layer.weight, keptOf(found, masks[i], best[i], round))
   }
-  return { model: withMasksApplied(model, masks), masks, refitted: model }
+  return withInitializers(model, replaced)
 }
 
-/** The mask with the best weights where nothing would stay. */
-function withBest(mask: Float32Array, best: readonly number[], layer: Layer, { context, t }: Round): Float32Array {
-  if (mask.length === 0 || mask.includes(1)) return mask
-  if (t === 1) context.skip(layer.name, 'all of its weights were to go: the best stays')
-  for (const place of best) mask[place] = 1
-  return mask
+/**
+ * The weights that the mask keeps, and the best where it keeps none. They are written over the mask: a large model has no
+ * room for both.
+ */
+function keptOf(
+  { layer, weight }: ScoredLayer,
+  mask: Float32Array,
+  best: readonly number[],
+  { model, context, t }: Round,
+): Tensor {
+  if (mask.length > 0 && !mask.includes(1)) {
+    if (t === 1) context.skip(layer.name, 'all of its weights were to go: the best stays')
+    for (const place of best) mask[place] = 1
+  }
+  for (let i = 0; i < mask.length; i++) if (mask[i] !== 0) mask[i] = weight[i]
+  const { dtype, shape } = model.graph.initializers.get(layer.weight)!
+  return fromFloat32(dtype, shape, mask)
+}
+
+interface ScoredLayer extends Scored {
+  readonly layer: Layer
+  readonly weight: Float32Array
 }
 
 /** @throws ModelError when a score is no number, or negative. */
@@ -256,7 +281,7 @@ async function scoresOf(
   layer: Layer,
   pruner: AnyPruner,
   { model, options, prepared, units, context }: Round,
-): Promise<{ weight: Float32Array; scored: Scored } | undefined> {
+): Promise<ScoredLayer | undefined> {
   context.signal?.throwIfAborted()
   const tensor = model.graph.initializers.get(layer.weight)!
   const weight = finiteWeights(layer.weight, tensor)
@@ -274,11 +299,11 @@ async function scoresOf(
       )
     if (weight[i] === 0) scores[i] = 0
   }
-  return { weight, scored: { scores, units: units.get(layer.weight) } }
+  return { layer, weight, scores, units: units.get(layer.weight) }
 }
 
 /** A round of a method that removes weights itself. */
-async function selected(select: NonNullable<AnyPruner['select']>, round: Round): Promise<PrunedWeights> {
+async function selected(select: NonNullable<AnyPruner['select']>, round: Round): Promise<Model> {
   const { model, layers, units, options, t } = round
   const toPrune = layers.map((layer): LayerToPrune => {
     const tensor = model.graph.initializers.get(layer.weight)!
@@ -289,16 +314,10 @@ async function selected(select: NonNullable<AnyPruner['select']>, round: Round):
       : removedAt([weight], amountOf(options, layer, model), { ...options, t })
     return { layer, weight, shape: tensor.shape, remove: Math.min(remove, weight.length - 1) }
   })
-  const masks = new Map<string, Float32Array>()
   const replaced = new Map<string, Tensor>()
   for (const [name, values] of await select({ ...round, layers: toPrune })) {
     const { dtype, shape } = model.graph.initializers.get(name)!
-    masks.set(
-      name,
-      values.map((value) => (value === 0 ? 0 : 1)),
-    )
     replaced.set(name, fromFloat32(dtype, shape, values))
   }
-  const pruned = withInitializers(model, replaced)
-  return { model: pruned, masks, refitted: pruned }
+  return withInitializers(model, replaced)
 }

@@ -105,10 +105,9 @@ async function prune(model: Model, pruner: AnyPruner, options: FilterOptions, co
   const choose =
     options.scope === 'global' && !pruner.select ? globalChoice({ ...chooser, pruner }) : layerChoice(chooser)
   const proof = createCutProof(pruner.name, context)
-  const result = await pruneInRounds(trained, options, context, async (current, t) => ({
-    model: await cutRound(current, await choose(current, t), { proof, options, context }),
-    masks: new Map(),
-  }))
+  const result = await pruneInRounds(trained, options, context, async (current, t) =>
+    cutRound(current, await choose(current, t), { proof, options, context }),
+  )
   const check = proof.check()
   if (check) context.proved?.(check)
   return result

@@ -1,6 +1,6 @@
 import { createDraft } from '../../ir/draft.ts'
 import type { Model } from '../../ir/model.ts'
-import { layers } from '../../ir/rewrite.ts'
+import { layers, type Layer } from '../../ir/rewrite.ts'
 import { fromFloat32, toFloat32 } from '../../tensor/half.ts'
 import { float32, type Tensor } from '../../tensor/tensor.ts'
 import { isPlainFloat, withInitializers } from '../weights.ts'
@@ -9,9 +9,9 @@ import { isPlainFloat, withInitializers } from '../weights.ts'
 export type Masks = ReadonlyMap<string, Float32Array>
 
 /** Masks of the plain weights that have zeros. */
-export function masksOfZeros(model: Model): Map<string, Float32Array> {
+export function masksOfZeros(model: Model, among: readonly Layer[] = layers(model)): Map<string, Float32Array> {
   const masks = new Map<string, Float32Array>()
-  for (const layer of layers(model)) {
+  for (const layer of among) {
     if (masks.has(layer.weight) || !isPlainFloat(model, layer)) continue
     const values = toFloat32(model.graph.initializers.get(layer.weight)!)
     if (values.includes(0))

@@ -35,33 +35,26 @@ export const retrainedBetween: [(options: RoundOptions) => boolean, { message: s
   { message: 'several rounds make no sense without retraining', path: ['rounds'] },
 ]
 
-/** A model from which something was removed, and what of the weights that it has must stay zero. */
-export interface Pruned {
-  readonly model: Model
-  readonly masks: Masks
-}
-
 /**
  * Calls `prune` for each round with the model as it is and the time t = round / rounds, and retrains after each where the
- * options and the data say so; without retraining there is one round. Weights of other layers that are zero stay zero.
+ * options and the data say so; without retraining there is one round. Weights that are zero stay zero.
  */
 export async function pruneInRounds(
   model: Model,
   options: RoundOptions,
   context: Context,
-  prune: (current: Model, t: number) => Promise<Pruned>,
+  prune: (current: Model, t: number) => Promise<Model>,
 ): Promise<Model> {
   const training = retrains(options.retrain, context)
   const rounds = training ? options.rounds : 1
   let current = model
   for (let round = 1; round <= rounds; round++) {
     context.signal?.throwIfAborted()
-    const pruned = await prune(current, round / rounds)
-    current = pruned.model
+    current = await prune(current, round / rounds)
     if (!training) continue
     const settings = { ...(options.retrain || undefined), ...(round === rounds ? options.finish : undefined) }
     const label = rounds > 1 ? `retrain ${round}/${rounds}` : 'retrain'
-    current = await retrainMasked(current, pruned.masks, settings, context, label)
+    current = await retrainMasked(current, new Map(), settings, context, label)
   }
   return current
 }
