@@ -80,7 +80,8 @@ function pick(values: Float64Array, places: readonly number[]): Float64Array {
  * Weights that are zero already stay zero. Layers whose inputs cannot be measured are only masked, and reported.
  *
  * Rows with the same mask share one Cholesky factor; else a row costs the cube of the smaller of its kept and its removed
- * weights / 6 multiplications: 512 rows of 2,304 weights, half of them kept, take some minutes, a tenth of them a second.
+ * weights / 6 multiplications: 512 rows of 2,304 weights, half of them kept, take eight minutes of one core,
+ * a tenth of them a few seconds.
  * @param masks by weight name, 0 where a weight goes, of the weight's shape.
  * @throws UsageError when there is no data, or it does not fit the model.
  */

@@ -9,7 +9,7 @@ import { forEachGradient } from '../weight-gradients.ts'
 import { defineWeightPruner, type LayersToSelect, type LayerToPrune } from './family.ts'
 import { createSurgeon } from './surgeon.ts'
 
-/** The inverse Hessian of so many weights takes 128 MiB, and following them to the end a minute or so. */
+/** The inverse Hessian of so many weights takes 128 MiB, and the whole method two minutes or so of one core. */
 const MOST_WEIGHTS = 4096
 
 const ownOptions = {
