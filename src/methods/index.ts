@@ -6,6 +6,7 @@ import { activationCorrelation } from './pruning/activation-correlation.ts'
 import { activationDeviation } from './pruning/activation-deviation.ts'
 import { activationEntropy } from './pruning/activation-entropy.ts'
 import { activationMean } from './pruning/activation-mean.ts'
+import { admmPruning } from './pruning/admm-pruning.ts'
 import { apoz } from './pruning/apoz.ts'
 import { channelPruning } from './pruning/channel-pruning.ts'
 import { deadChannels } from './pruning/dead-channels.ts'
@@ -44,6 +45,7 @@ const records: readonly Method[] = [
   activationDeviation,
   activationEntropy,
   activationMean,
+  admmPruning,
   apoz,
   channelPruning,
   deadChannels,
