@@ -38,13 +38,7 @@ function summary(rows: readonly PaperRow[], results: ReadonlyMap<string, RowResu
         .filter(({ headline }) => headline)
         .map((figure) => {
           const values = figureValues(row, results.get(row.name), figure)
-          const cells = [
-            row.network,
-            row.method,
-            figure.name,
-            quantity(figure.published, figure),
-            measured(values, figure),
-          ]
+          const cells = [row.network, figure.name, quantity(figure.published, figure), measured(values, figure)]
           return `| ${cells.join(' | ')} | ${values.length} | ${row.method} |`
         }),
     ),
