@@ -105,7 +105,7 @@ async function apply(model: Model, written: Options, context: Context): Promise<
   const thresholds = new Map(chosen.map((layer) => [layer.weight, thresholdOf(model, layer, written)]))
   const phases = phasesOf(model, chosen, written, context)
   const masks = masksOfZeros(model)
-  for (const { weight } of chosen) masks.delete(weight)
+  for (const { weight } of phases.flat()) masks.delete(weight)
   let current = model
   for (const [i, phase] of phases.entries()) {
     const label = phases.length > 1 ? `surgery ${i + 1}/${phases.length}` : 'surgery'
@@ -130,18 +130,29 @@ async function apply(model: Model, written: Options, context: Context): Promise<
 function thresholdOf(model: Model, layer: Layer, written: Options): number {
   const { deviations } = optionsOfLayer(written, layer, model)
   const sizes = toFloat32(model.graph.initializers.get(layer.weight)!).map(Math.abs)
-  const [sum, count] = sizes.reduce(([total, n], size) => [total + size, n + (size === 0 ? 0 : 1)], [0, 0])
+  let [sum, count] = [0, 0]
+  for (const size of sizes) {
+    sum += size
+    if (size !== 0) count++
+  }
   const threshold = Math.max(sum / Math.max(1, count) + deviations * deviation(sizes), 0)
-  if (threshold > 0 && sizes.every((size) => size < (1 - written.margin) * threshold))
+  const largest = sizes[largestOf(sizes)]
+  if (largest < (1 - written.margin) * threshold)
     throw new UsageError(
       'removes-whole-layer',
       `${deviations} deviations are more than any weight of '${layer.name}'`,
       {
         place: layer.name,
-        hint: `Lower deviations, or exclude the layer: its largest weight is ${Math.max(...sizes).toPrecision(3)}, the threshold ${threshold.toPrecision(3)}.`,
+        hint: `Lower deviations, or exclude the layer: its largest weight is ${largest.toPrecision(3)}, the threshold ${threshold.toPrecision(3)}.`,
       },
     )
   return threshold
+}
+
+function largestOf(sizes: Float32Array): number {
+  let largest = 0
+  for (let i = 1; i < sizes.length; i++) if (sizes[i] > sizes[largest]) largest = i
+  return largest
 }
 
 /** The layers of each training; what no phase names is skipped with its reason. */
@@ -222,6 +233,6 @@ function surgery(
 /** The mask, with a 1 at the largest weight where it has none. */
 function someLeft(mask: Float32Array, trained: Awaited<ReturnType<typeof retrain>>, weight: string): Float32Array {
   if (mask.includes(1)) return mask
-  const sizes = toFloat32(trained.get(weight)!).map(Math.abs)
-  return mask.map((_, i) => (i === sizes.indexOf(Math.max(...sizes)) ? 1 : 0))
+  const largest = largestOf(toFloat32(trained.get(weight)!).map(Math.abs))
+  return mask.map((_, i) => (i === largest ? 1 : 0))
 }

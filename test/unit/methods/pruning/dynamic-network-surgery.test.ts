@@ -113,6 +113,14 @@ describe('dynamic-network-surgery', () => {
       weightsOf(model, 'conv1.weight').map((value) => value === 0),
     )
     expect(keptIn(result, 'fc.weight')).toBe(32)
+    const left = await run(model, { phases: [['conv2']] }, context(cnn))
+    expect(keptIn(left, 'conv1.weight')).toBe(keptIn(model, 'conv1.weight'))
+  })
+
+  it('leaves the largest weight of a layer whose weights all shrink away', async () => {
+    const retrain = { epochs: 40, batchSize: 96, learningRate: 0.5, momentum: 0, weightDecay: 1 }
+    const result = await run(mlp.model, { deviations: 1, phases: [['fc2']], until: 1, retrain, ...still })
+    expect(keptIn(result, 'fc2.weight')).toBe(1)
   })
 
   it('goes on after a kill in each of its trainings', async () => {
