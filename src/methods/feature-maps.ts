@@ -88,7 +88,8 @@ const activations = new Set([
 /**
  * Where the feature maps of layers are read: behind batch normalization and the activation, as the papers have it, as far
  * as every value has one reader and the channels keep their axis; where no activation stands behind the layer, in front of
- * what is no scale or shift of single channels, such as the addition of a residual connection.
+ * what is no scale or shift of single channels, such as the addition of a residual connection. The sizes of the model have to
+ * be bound, that of the batch included.
  * @throws UnsupportedError that names the layer when the shape of what it makes cannot be told.
  */
 export function featureMaps(model: Model, layers: readonly Layer[]): FeatureMap[] {
