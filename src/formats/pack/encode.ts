@@ -65,12 +65,12 @@ function encodeFloats(bytes: Uint8Array, words: Words, header: ContentHeader, ch
     ? histogramEntropy(Float64Array.from(distinct.values())) + distinct.size * (8 * element.width - 6) + STREAM_BITS
     : Infinity
   const nonzero = words.length - zeros
-  const maskedBits =
-    zeros > 0 && nonzero > 0
-      ? histogramEntropy(Float64Array.of(zeros, nonzero)) + estimatePlanes(withoutZeros(words), header) + STREAM_BITS
-      : Infinity
+  const rest = zeros > 0 && nonzero > 0 ? withoutZeros(words, nonzero) : undefined
+  const maskedBits = rest
+    ? histogramEntropy(Float64Array.of(zeros, nonzero)) + estimatePlanes(rest, header) + STREAM_BITS
+    : Infinity
   if (paletteBits <= Math.min(planeBits, maskedBits)) return palette(words, distinct!, header, chooser)
-  return maskedBits < planeBits ? masked(words, nonzero, header, chooser) : planes(bytes, header, chooser)
+  return rest && maskedBits < planeBits ? masked(words, rest, header, chooser) : planes(bytes, header, chooser)
 }
 
 /** Signed numbers are around 0, others around what is most frequent. */
@@ -142,7 +142,7 @@ function encodeBook(bytes: Uint8Array, words: Words, header: ContentHeader, choo
   return { content: { kind: 'ascending', steps }, shared: [] }
 }
 
-function masked(words: Words, nonzero: number, header: ContentHeader, chooser: Chooser): Encoded {
+function masked(words: Words, rest: Uint8Array, header: ContentHeader, chooser: Chooser): Encoded {
   const { element, shape } = header
   const bits = new Uint8Array(words.length)
   for (let i = 0; i < words.length; i++) bits[i] = words[i] === 0 ? 0 : 1
@@ -153,16 +153,18 @@ function masked(words: Words, nonzero: number, header: ContentHeader, chooser: C
     shape,
     order: { kind: 'offset', zero: 0 },
   })
-  const rest = withoutZeros(words)
+  const nonzero = rest.length / element.width
   const inner = { element, shape: [nonzero], length: rest.length }
   const values = rest.length <= SMALL ? shared(rest) : planes(rest, inner, chooser)
   return { content: { kind: 'masked', nonzero, mask, values: values.content }, shared: values.shared }
 }
 
-/** The bytes of the elements other than zero. */
-function withoutZeros(words: Words): Uint8Array {
-  const rest = words.filter((word) => word !== 0)
-  return new Uint8Array(rest.buffer, rest.byteOffset, rest.byteLength)
+/** The bytes of the elements other than zero, of which there are `nonzero`: `filter` would gather them as objects. */
+function withoutZeros(words: Words, nonzero: number): Uint8Array {
+  const rest = new (words.constructor as new (length: number) => Words)(nonzero)
+  let at = 0
+  for (let i = 0; i < words.length; i++) if (words[i] !== 0) rest[at++] = words[i]
+  return new Uint8Array(rest.buffer)
 }
 
 function countZeros(words: Words): number {
