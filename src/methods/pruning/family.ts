@@ -166,8 +166,7 @@ async function prune(model: Model, pruner: AnyPruner, options: PruningOptions, o
     const round = await roundOf((await pruner.train?.(start)) ?? current)
     const pruned = pruner.select ? await selected(pruner.select, round) : await scored(pruner, round)
     if (options.refit === false) return pruned
-    const from = pruner.select ? pruned : round.model
-    return refitWeights(from, masksOfZeros(pruned, layers), context, options.refit)
+    return refitWeights(round.model, masksOfZeros(pruned, layers), context, options.refit)
   })
 }
 

@@ -171,6 +171,20 @@ describe('layer-wise surgeon', () => {
   })
 })
 
+describe('a refit', () => {
+  it('makes up for all removals of the layer-wise surgeon together, and finds nothing to mend in exact ones', async () => {
+    const model = oneLayer(dense)
+    const context = contextWith(dense.input)
+    const given = { sparsity: 0.5, samples: 64, damping: 0.01 }
+    const refit = { samples: 64, damping: 0.01 }
+    const error = async (method: Method, more: object) =>
+      outputError(model, await prune(method, model, context, { ...given, ...more }), context)
+    expect(await error(layerWiseSurgeon, { refit })).toBeLessThan(0.9 * (await error(layerWiseSurgeon, {})))
+    const exact = await error(optimalBrainCompression, {})
+    expect(await error(optimalBrainCompression, { refit })).toBeCloseTo(exact, 5)
+  })
+})
+
 describe('optimal brain compression', () => {
   it('comes near the best of all subsets of a row', async () => {
     const layer: OneLayer = { op: 'Gemm', input: [10], weight: [1, 10], attributes: { transB: 1 } }
