@@ -94,7 +94,9 @@ function obstacleOf({ reason, size, producers }: ChannelGroup, model: Model, wei
 
 /**
  * How many channels of each group go, where each layer has a share of its own. Groups of which none goes are left out, and
- * reported where a share was asked for that is less than one channel.
+ * reported where a share was asked for that is less than one channel. For a share of the macs the smallest ratio is looked
+ * for that does, the same for all layers; with a multiple, whose steps are long, the first layers go a step ahead of the
+ * others where that is enough.
  * @throws UsageError when nothing would be left of a layer, or the macs cannot be reached.
  */
 export function planLayers(
@@ -104,21 +106,27 @@ export function planLayers(
   context: Context,
   sensitivity?: Sensitivity,
 ): PlannedGroup[] {
-  const planned = (share: number | undefined, skip: Context['skip']) =>
-    groups.flatMap((group) => {
+  const planned = (shareFor: (position: number) => number | undefined, skip: Context['skip']) =>
+    groups.flatMap((group, position) => {
       const members = group.producers.map(({ layer }) => layer)
-      const common = () => (sensitivity ? { ratio: chosenAlone(group, sensitivity, skip) } : { ...options, share })
+      const common = () =>
+        sensitivity ? { ratio: chosenAlone(group, sensitivity, skip) } : { ...options, share: shareFor(position) }
       const remove = removedOf(group, amountOf(options, members, model) ?? common(), options, model, skip)
       return remove === 0 ? [] : [{ id: group.id, size: group.size, remove }]
     })
-  if (options.macs === undefined) return planned(undefined, context.skip)
+  if (options.macs === undefined) return planned(() => undefined, context.skip)
   const shares = [...new Set(groups.flatMap(({ size }) => Array.from({ length: size }, (_, k) => k / size)))]
   shares.sort((a, b) => a - b)
+  const leaders = options.multiple === 1 ? 1 : groups.length
+  const sharesAt = (step: number) => (position: number) =>
+    shares[Math.floor(step / leaders) - (leaders > 1 && position > step % leaders ? 1 : 0)] ?? 0
   const removalsAt = (step: number) =>
-    new Map(planned(shares[step], () => {}).map(({ id, remove }) => [id, Array.from({ length: remove }, (_, i) => i)]))
+    new Map(
+      planned(sharesAt(step), () => {}).map(({ id, remove }) => [id, Array.from({ length: remove }, (_, i) => i)]),
+    )
   const target = shareOf(options.macs, options.strength)
-  const step = fewestForMacs(model, target, { cutFrom: model, count: shares.length, removalsAt })
-  return planned(shares[step] ?? 0, context.skip)
+  const step = fewestForMacs(model, target, { cutFrom: model, count: shares.length * leaders, removalsAt })
+  return planned(sharesAt(step), context.skip)
 }
 
 /** The share that the group can give up alone. */

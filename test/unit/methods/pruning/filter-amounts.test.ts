@@ -119,6 +119,25 @@ describe('a multiple', () => {
       'conv1: 3 of its 4 filters would stay, and all of them when rounded up to a multiple of 4',
     )
   })
+
+  it('takes layers one after the other where fewer of them reach the share of the macs', async () => {
+    const draft = createDraft()
+    const ones = (name: string, out: number, into: number) =>
+      draft.constant(name, float32(new Float32Array(out * into).fill(1), [out, into, 1, 1]))
+    let value = draft.input('x', 'float32', ['n', 1, 4, 4])
+    for (const [name, into] of [['a', 1] as const, ['b', 16] as const, ['c', 16] as const])
+      value = draft.add('Conv', [value, ones(`${name}.weight`, 16, into)], {}, { name })
+    draft.output(draft.add('Conv', [value, ones('d.weight', 4, 16)], {}, { name: 'd' }), 'float32', ['n', 4, 4, 4])
+    const model = draft.finish()
+    // 256 + 4,096 + 4,096 + 1,024 macs. With 8 channels of 'a' 2,176 go (23 %), with 8 of 'b' as well 5,248 (55 %).
+    const cases = [
+      { macs: 0.2, expected: [8, 16, 16] },
+      { macs: 0.5, expected: [8, 8, 16] },
+      { macs: 0.6, expected: [8, 8, 8] },
+    ]
+    for (const { macs, expected } of cases)
+      expect(sizes(await prune(model, { macs, multiple: 8 }), ['a', 'b', 'c'])).toEqual(expected)
+  })
 })
 
 describe('refitting the layers that read what was cut', () => {
