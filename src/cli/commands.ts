@@ -2,6 +2,7 @@ import type { CliCommand } from './command.ts'
 import { catalog } from './commands/catalog.ts'
 import { compare } from './commands/compare.ts'
 import { compress } from './commands/compress.ts'
+import { criteria } from './commands/criteria.ts'
 import { demo } from './commands/demo.ts'
 import { evaluate } from './commands/evaluate.ts'
 import { exportCommand } from './commands/export.ts'
@@ -23,5 +24,6 @@ export const commands: readonly CliCommand[] = [
   compare,
   catalog,
   papers,
+  criteria,
   demo,
 ]

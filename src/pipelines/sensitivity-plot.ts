@@ -5,7 +5,7 @@ import { formatPage, section } from './page.ts'
 
 const width = 720
 const height = 300
-const margin = { left: 40, right: 10, top: 10, bottom: 34 }
+const margin = { left: 42, right: 22, top: 10, bottom: 34 }
 
 /** Where hues of neighbouring layers lie between; neighbours differ in their dashes too. */
 const anchors = [
@@ -110,7 +110,7 @@ export function sensitivityNote({ unit, count, data, accuracy, maxLoss }: Sensit
   const rule =
     maxLoss === undefined
       ? ''
-      : `; each gives up the largest share tried that costs no more than ${maxLoss} points (dashed), where the dots are`
+      : `; each gives up the largest share tried that costs no more than ${maxLoss} ${maxLoss === 1 ? 'point' : 'points'} (dashed), where the dots are`
   return `accuracy on ${count.toLocaleString('en-US')} validation examples of ${data} when one layer alone loses ${unit}, before any retraining; ${percent(accuracy, 2)} with all${rule}`
 }
 

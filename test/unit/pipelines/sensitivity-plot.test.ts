@@ -87,7 +87,7 @@ describe('sensitivityPlot', () => {
   })
 
   it('says on what it was measured', () => {
-    expect(sensitivityNote(sampleSensitivity(3))).toMatch(/1,000 validation examples of mnist .* no more than 1 points/)
-    expect(sensitivityNote(sampleSensitivity(3, false))).not.toContain('points')
+    expect(sensitivityNote(sampleSensitivity(3))).toMatch(/1,000 validation examples of mnist .* no more than 1 point /)
+    expect(sensitivityNote(sampleSensitivity(3, false))).not.toContain('point')
   })
 })
