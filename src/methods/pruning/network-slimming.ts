@@ -16,7 +16,8 @@ import { scopeOption } from './scope.ts'
  * not needed vanish; then one threshold on |γ| over all layers says which channels go, and what is left is fine-tuned.
  *
  * Differs from the paper: where a residual connection ties layers, their channels go together, by the largest of their
- * scales, and no channel selection layer is put in; parameters that `retrain` finds without a penalty are not reset.
+ * scales, and no channel selection layer is put in; and several rounds repeat the cut and the fine-tuning, not the training
+ * with the penalty. For the multi-pass scheme the method stands in a recipe several times.
  */
 export const networkSlimming = defineFilterPruner({
   name: 'network-slimming',

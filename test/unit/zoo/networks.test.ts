@@ -66,6 +66,7 @@ describe('sizes', () => {
     expect(of('lenet-5')).toEqual({ weights: 430_500, biases: 580 })
     expect(of('resnet-20').weights).toBe(268_336)
     expect(of('vgg-small').weights).toBe(4_656_512)
+    expect(of('vgg-tiny').weights).toBe(1_180_336)
     const projected = resnet({ seed: 1, depth: 20, shortcut: 'projection' })
     expect(counts(projected).weights).toBe(268_336 + 16 * 32 + 32 * 64)
     expect(() => resnet({ seed: 1, depth: 21 })).toThrow(/6n \+ 2/)
