@@ -6,7 +6,7 @@ import type { Paper } from '../../paper.ts'
 import { fromFloat32 } from '../../tensor/half.ts'
 import type { Tensor } from '../../tensor/tensor.ts'
 import { chooseLayers } from '../layer-choice.ts'
-import { defineMethod, type Context, type Method, type Need } from '../method.ts'
+import { defineMethod, type Context, type Method, type Need, type Sensitivity } from '../method.ts'
 import { refitWeights } from '../refit.ts'
 import { finiteWeights, isPlainFloat, withInitializers } from '../weights.ts'
 import { masksOfZeros } from './masks.ts'
@@ -22,7 +22,14 @@ import {
   removedAt,
   type Scored,
 } from './weight-masks.ts'
-import { pruningOptions, strengthened, type PruningOptions, type RefitOption } from './weight-options.ts'
+import {
+  pruningOptions,
+  strengthened,
+  type PruningOptions,
+  type RefitOption,
+  type WeightAmount,
+} from './weight-options.ts'
+import { weightSensitivity } from './weight-sensitivity.ts'
 
 export type { PruningOptions } from './weight-options.ts'
 
@@ -135,6 +142,7 @@ type AnyOptions = OptionsOf<z.ZodRawShape>
 export function defineWeightPruner<const Name extends string, Shape extends z.ZodRawShape = {}, Prepared = undefined>(
   pruner: WeightPruner<Name, Shape, Prepared>,
 ): Method<Name, PruningOptions> {
+  const any = pruner as unknown as AnyPruner
   return defineMethod({
     name: pruner.name,
     family: 'pruning',
@@ -143,31 +151,76 @@ export function defineWeightPruner<const Name extends string, Shape extends z.Zo
     needs: pruner.needs ?? [],
     options: pruningOptions(pruner.options, pruner.defaults?.refit),
     strength: strengthened,
-    apply: (model, options, context) => prune(model, pruner as unknown as AnyPruner, options, context),
+    removes: 'weights',
+    apply: (model, options, context) => prune(model, any, options, context),
+    sensitivity: (model, options, context) =>
+      sensitivityOf(any, { model, options, context, ...choose(model, any, options, context) }),
   })
 }
 
 async function prune(model: Model, pruner: AnyPruner, options: PruningOptions, outer: Context): Promise<Model> {
   const context = tellingOnce(outer)
+  const { layers, units } = choose(model, pruner, options, context)
+  const start = { model, layers, units, options: options as AnyOptions, context }
+  const alone = options.maxLoss === undefined ? undefined : await sharesAlone(pruner, start)
+  const amount = (layer: Layer) => amountOf(options, layer, model, alone ? { sparsity: alone.get(layer) } : options)
+  return pruneInRounds(model, options, context, async (current, t) => {
+    const roundOf = async (at: Model): Promise<Round> => {
+      const input = { model: at, layers, options: options as AnyOptions, context }
+      return { ...input, prepared: await pruner.prepare?.(input), units, t, amount }
+    }
+    const project = async (at: Model) => scored(pruner, await roundOf(at))
+    const number = Math.round(t * options.rounds)
+    const trained = await pruner.train?.({ ...start, model: current, round: number, project })
+    const round = await roundOf(trained ?? current)
+    const pruned = await removed(pruner, round)
+    if (options.refit === false) return pruned
+    return refitWeights(round.model, masksOfZeros(pruned, layers), context, options.refit)
+  })
+}
+
+/** The layers to prune, and the sets of their weights where there is a pattern. */
+function choose(
+  model: Model,
+  pruner: AnyPruner,
+  options: PruningOptions,
+  context: Context,
+): Pick<Round, 'layers' | 'units'> {
   const units = new Map<string, Units>()
   const layers = chooseLayers(model, options, context).filter((layer) => suits(layer, model, options, context, units))
   assertOneThreshold(options)
   assertPattern(pruner, options)
   assertSomethingStays(layers, options, model)
   for (const { weight } of layers) finiteWeights(weight, model.graph.initializers.get(weight)!)
-  return pruneInRounds(model, options, context, async (current, t) => {
-    const roundOf = async (at: Model): Promise<Round> => {
-      const input = { model: at, layers, options: options as AnyOptions, context }
-      return { ...input, prepared: await pruner.prepare?.(input), units, t }
-    }
-    const project = async (at: Model) => scored(pruner, await roundOf(at))
-    const number = Math.round(t * options.rounds)
-    const start = { model: current, layers, options: options as AnyOptions, context, round: number, project }
-    const round = await roundOf((await pruner.train?.(start)) ?? current)
-    const pruned = pruner.select ? await selected(pruner.select, round) : await scored(pruner, round)
-    if (options.refit === false) return pruned
-    return refitWeights(round.model, masksOfZeros(pruned, layers), context, options.refit)
+  return { layers, units }
+}
+
+type Start = LayersToPrepare<AnyOptions> & Pick<Round, 'units'>
+
+/** What each layer loses when it alone is pruned. */
+async function sensitivityOf(pruner: AnyPruner, start: Start): Promise<Sensitivity> {
+  const prepared = await pruner.prepare?.(start)
+  return weightSensitivity({
+    ...start,
+    async without(layer, sparsity) {
+      const options = { ...start.options, scope: 'layer' as const }
+      const alone = { ...start, options, prepared, layers: [layer], t: 1, amount: () => ({ sparsity }) }
+      return (await removed(pruner, alone)).graph.initializers.get(layer.weight)!
+    },
   })
+}
+
+/** The share that each layer can give up alone. */
+async function sharesAlone(pruner: AnyPruner, start: Start): Promise<ReadonlyMap<Layer, number>> {
+  const found = await sensitivityOf(pruner, start)
+  start.context.sensitivity?.(found)
+  const shares = found.curves.map(({ chosen = 0, size, points }, i) => {
+    const least = Math.round((points[1]?.ratio ?? 0) * size)
+    const why = `without ${least} of its ${size} weights the model loses more than ${found.maxLoss} points`
+    if (chosen === 0) start.context.skip(start.layers[i].name, why)
+    return [start.layers[i], chosen] as const
+  })
+  return new Map(shares)
 }
 
 /** Whether a layer can be pruned; what cannot is reported. */
@@ -218,6 +271,12 @@ interface Round extends LayersToPrepare<AnyOptions> {
   /** By weight, where there is a pattern. */
   readonly units: ReadonlyMap<string, Units>
   readonly t: number
+  amount(layer: Layer): WeightAmount
+}
+
+/** The model without what a round removes. */
+async function removed(pruner: AnyPruner, round: Round): Promise<Model> {
+  return pruner.select ? selected(pruner.select, round) : scored(pruner, round)
 }
 
 /** A round of a method that scores: the model with zeros. */
@@ -234,7 +293,7 @@ async function scored(pruner: AnyPruner, round: Round): Promise<Model> {
     }
     const { weight, scores, units } = found
     const best = bestOf(found)
-    const share = removedAt([weight], amountOf(options, layer, model), { ...options, t: round.t }) / weight.length
+    const share = removedAt([weight], round.amount(layer), { ...options, t: round.t }) / weight.length
     const mask = units?.keep
       ? maskOfRows(scores, { ...units, keep: units.keep }, { ...options, t: round.t })
       : masksBelow([found], share)[0]
@@ -310,7 +369,7 @@ async function selected(select: NonNullable<AnyPruner['select']>, round: Round):
     const keep = units.get(layer.weight)?.keep
     const remove = keep
       ? weight.length - keep.reduce((sum, stays) => sum + stays, 0)
-      : removedAt([weight], amountOf(options, layer, model), { ...options, t })
+      : removedAt([weight], round.amount(layer), { ...options, t })
     return { layer, weight, shape: tensor.shape, remove: Math.min(remove, weight.length - 1) }
   })
   const replaced = new Map<string, Tensor>()

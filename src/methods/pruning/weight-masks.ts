@@ -8,11 +8,16 @@ import type { Units } from './patterns.ts'
 import { sparsitySchedules } from './rounds.ts'
 import type { PruningOptions, WeightAmount } from './weight-options.ts'
 
-/** What is removed from a layer. An override of one amount sets the other aside. */
-export function amountOf(options: PruningOptions, layer: Layer, model: Model): WeightAmount {
+/** What is removed from a layer: `common`, unless an override says otherwise, of which one amount sets the other aside. */
+export function amountOf(
+  options: PruningOptions,
+  layer: Layer,
+  model: Model,
+  common: WeightAmount = options,
+): WeightAmount {
   const bare: PruningOptions = { ...options, sparsity: undefined, quality: undefined }
   const own = optionsOfLayer(bare, layer, model)
-  return own.sparsity === undefined && own.quality === undefined ? options : own
+  return own.sparsity === undefined && own.quality === undefined ? common : own
 }
 
 /** @throws UsageError when an option removes a whole layer, naming it. */

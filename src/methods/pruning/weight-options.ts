@@ -5,6 +5,7 @@ import { refitOption, type RefitOption } from '../refit.ts'
 import { parsePattern, patternOption } from './patterns.ts'
 import { retrainedBetween, roundOptions } from './rounds.ts'
 import { scopeOption } from './scope.ts'
+import { maxLossOptions } from './sensitivity.ts'
 
 export type { RefitOption } from '../refit.ts'
 
@@ -25,6 +26,7 @@ export interface WeightAmount {
 
 const options = {
   ...amount,
+  ...maxLossOptions,
   scope: scopeOption,
   pattern: patternOption,
   refit: refitOption.default(false),
@@ -40,12 +42,16 @@ export function pruningOptions(own: z.ZodRawShape = {}, refit: RefitOption = fal
   const rows = ({ pattern }: PruningOptions) => parsePattern(pattern)?.kind === 'n-of-m'
   return z
     .strictObject({ ...own, ...options, refit: refitOption.default(refitOption.parse(refit)) })
-    .refine(({ sparsity, quality }) => sparsity === undefined || quality === undefined, {
-      message: 'sparsity and quality exclude each other',
-      path: ['quality'],
+    .refine(
+      ({ sparsity, quality, maxLoss }) => [sparsity, quality, maxLoss].filter((each) => each !== undefined).length <= 1,
+      { message: 'sparsity, quality and maxLoss exclude each other', path: ['quality'] },
+    )
+    .refine(({ scope, maxLoss }) => scope === 'layer' || maxLoss === undefined, {
+      message: 'maxLoss looks at each layer alone, and scope: global at all at once',
+      path: ['maxLoss'],
     })
     .refine((all) => !rows(all) || !hasAmount(all), {
-      message: 'a pattern N:M says itself how many weights go: it goes with neither sparsity nor quality',
+      message: 'a pattern N:M says itself how many weights go: it goes with no amount',
       path: ['pattern'],
     })
     .refine((all) => !rows(all) || all.scope === 'layer', {
@@ -56,13 +62,14 @@ export function pruningOptions(own: z.ZodRawShape = {}, refit: RefitOption = fal
 }
 
 /** Whether something is said about how much goes, of all layers or of one. */
-function hasAmount({ layers = {}, ...all }: PruningOptions): boolean {
+function hasAmount({ layers = {}, maxLoss, ...all }: PruningOptions): boolean {
+  if (maxLoss !== undefined) return true
   return [all, ...Object.values(layers)].some(
     ({ sparsity, quality }: WeightAmount) => sparsity !== undefined || quality !== undefined,
   )
 }
 
-/** At strength s the share of kept weights is raised to the power s; a quality factor is multiplied by it. */
+/** At strength s the share of kept weights is raised to the power s; a quality factor or a loss is multiplied by it. */
 export function strengthened(given: PruningOptions, s: number): PruningOptions {
   // N:M is as strong as it is.
   if (parsePattern(given.pattern)?.kind === 'n-of-m') return given
@@ -71,7 +78,9 @@ export function strengthened(given: PruningOptions, s: number): PruningOptions {
     ...(amounts.sparsity === undefined ? {} : { sparsity: 1 - (1 - amounts.sparsity) ** s }),
     ...(amounts.quality === undefined ? {} : { quality: amounts.quality * s }),
   })
-  const base = given.sparsity === undefined && given.quality === undefined ? { ...given, quality: 1 } : given
+  const { sparsity, quality, maxLoss } = given
+  const bare = [sparsity, quality, maxLoss].every((amount) => amount === undefined)
+  const base = bare ? { ...given, quality: 1 } : given
   const layers = given.layers && Object.fromEntries(Object.entries(given.layers).map(([key, o]) => [key, scaled(o)]))
-  return { ...scaled(base), layers }
+  return { ...scaled(base), layers, ...(maxLoss === undefined ? {} : { maxLoss: Math.min(100, maxLoss * s) }) }
 }

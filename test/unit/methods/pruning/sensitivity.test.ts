@@ -4,9 +4,12 @@ import { channelGroups } from '../../../../src/ir/channel-groups.ts'
 import { cutChannels } from '../../../../src/ir/cut.ts'
 import type { Context, Sensitivity } from '../../../../src/methods/method.ts'
 import { filterL1 } from '../../../../src/methods/pruning/filter-l1.ts'
+import { magnitude } from '../../../../src/methods/pruning/magnitude.ts'
+import { optimalBrainCompression } from '../../../../src/methods/pruning/optimal-brain-compression.ts'
 import { randomMasks } from '../../../../src/methods/pruning/random-masks.ts'
 import { measureSensitivity } from '../../../../src/methods/pruning/sensitivity.ts'
 import { toFloat32 } from '../../../../src/tensor/half.ts'
+import { float32 } from '../../../../src/tensor/tensor.ts'
 import { evaluate } from '../../../../src/training/evaluate.ts'
 import { patternData } from '../../../support/small-data.ts'
 import { tinyModels } from '../../../support/tiny-models.ts'
@@ -164,5 +167,73 @@ describe('the sensitivity of filters', () => {
     await expect(filterL1.apply(cnn.model, options, bare)).rejects.toMatchObject({ code: 'no-validation-data' })
     for (const other of [{ ratio: 0.5 }, { keep: 3 }, { macs: 0.5 }, { scope: 'global' }])
       expect(filterL1.options.safeParse({ maxLoss: 1, ...other }).success).toBe(false)
+  })
+})
+
+describe('the sensitivity of weights', () => {
+  const settings = { maxLossSamples: 80, retrain: false }
+  const zerosOf = (values: Float32Array) => values.filter((value) => value === 0).length
+
+  it('is the accuracy of the model of which one layer alone has lost its smallest weights', async () => {
+    const context = contextFor(cnn)
+    const found = await magnitude.sensitivity!(cnn.model, magnitude.options.parse(settings), context)
+    expect(found.unit).toBe('weights')
+    expect(found.curves.map(({ layer, size }) => [layer, size])).toEqual([
+      ['conv1', 36],
+      ['conv2', 288],
+      ['fc', 32],
+    ])
+    for (const { layer, size, points } of found.curves) {
+      const name = `${layer}.weight`
+      const tensor = cnn.model.graph.initializers.get(name)!
+      const sizes = toFloat32(tensor).map(Math.abs)
+      for (const { ratio, accuracy } of points) {
+        const threshold = sizes.toSorted()[Math.round(ratio * size)]
+        const pruned = toFloat32(tensor).map((value) => (Math.abs(value) < threshold ? 0 : value))
+        expect(zerosOf(pruned)).toBe(Math.round(ratio * size))
+        const initializers = new Map(cnn.model.graph.initializers).set(name, float32(pruned, tensor.shape))
+        const model = { ...cnn.model, graph: { ...cnn.model.graph, initializers } }
+        expect(accuracy).toBe((await evaluate(model, context.data!.validation, onnxruntime)).accuracy)
+      }
+    }
+  })
+
+  it('chooses how many weights each layer gives up, which strength turns and single layers may override', async () => {
+    const found: Sensitivity[] = []
+    const skipped: string[] = []
+    const context = contextFor(cnn, found, skipped)
+    const apply = async (options: object) => {
+      const result = await magnitude.apply(cnn.model, magnitude.options.parse({ ...settings, ...options }), context)
+      return ['conv1', 'conv2', 'fc'].map((name) =>
+        zerosOf(toFloat32(result.graph.initializers.get(`${name}.weight`)!)),
+      )
+    }
+    const zeros = await apply({ maxLoss: 10, layers: { fc: { sparsity: 0.25 } } })
+    const [conv1, conv2] = found[0].curves
+    expect(zeros).toEqual([conv1.chosen! * 36, conv2.chosen! * 288, 8].map(Math.round))
+    for (const { layer, size, chosen } of [conv1, conv2])
+      if (chosen === 0)
+        expect(skipped).toContainEqual(expect.stringMatching(`^${layer}: without .* of its ${size} weights`))
+    const { strength, options: schema } = magnitude
+    expect(strength!(schema.parse({ maxLoss: 3 }), 2)).toMatchObject({ maxLoss: 6 })
+    expect(schema.safeParse(strength!(schema.parse({ maxLoss: 90 }), 2)).success).toBe(true)
+  })
+
+  it('works with patterns, and with methods that select weights themselves', async () => {
+    const context = contextFor(cnn)
+    const rows = magnitude.options.parse({ ...settings, pattern: '2:4', include: ['fc'] })
+    const [{ points }] = (await magnitude.sensitivity!(cnn.model, rows, context)).curves
+    expect(points.map(({ ratio }) => ratio)).toEqual([0, 0.5])
+    const exact = optimalBrainCompression.options.parse({ ...settings, include: ['fc'] })
+    const { curves } = await optimalBrainCompression.sensitivity!(cnn.model, exact, context)
+    expect(curves[0].points.length).toBeGreaterThan(8)
+  })
+
+  it('needs data, and excludes the other amounts', async () => {
+    const { data: _data, ...bare } = contextFor(cnn)
+    const options = magnitude.options.parse({ ...settings, maxLoss: 1 })
+    await expect(magnitude.apply(cnn.model, options, bare)).rejects.toMatchObject({ code: 'no-validation-data' })
+    for (const other of [{ sparsity: 0.5 }, { quality: 1 }, { pattern: '2:4' }, { scope: 'global' }])
+      expect(magnitude.options.safeParse({ maxLoss: 1, ...other }).success).toBe(false)
   })
 })
