@@ -95,8 +95,8 @@ function obstacleOf({ reason, size, producers }: ChannelGroup, model: Model, wei
 /**
  * How many channels of each group go, where each layer has a share of its own. Groups of which none goes are left out, and
  * reported where a share was asked for that is less than one channel. For a share of the macs the smallest ratio is looked
- * for that does, the same for all layers; with a multiple, whose steps are long, the first layers go a step ahead of the
- * others where that is enough.
+ * for that does, the same for all layers; with a multiple, whose steps are long, the last layers, which are the widest, go
+ * a step ahead of the others where that is enough.
  * @throws UsageError when nothing would be left of a layer, or the macs cannot be reached.
  */
 export function planLayers(
@@ -119,7 +119,7 @@ export function planLayers(
   shares.sort((a, b) => a - b)
   const leaders = options.multiple === 1 ? 1 : groups.length
   const sharesAt = (step: number) => (position: number) =>
-    shares[Math.floor(step / leaders) - (leaders > 1 && position > step % leaders ? 1 : 0)] ?? 0
+    shares[Math.floor(step / leaders) - (leaders > 1 && position < leaders - 1 - (step % leaders) ? 1 : 0)] ?? 0
   const removalsAt = (step: number) =>
     new Map(
       planned(sharesAt(step), () => {}).map(({ id, remove }) => [id, Array.from({ length: remove }, (_, i) => i)]),
