@@ -4,6 +4,7 @@ import { UnsupportedError } from '../../src/errors.ts'
 import { writeModel } from '../../src/formats/onnx/write.ts'
 import { readPack } from '../../src/formats/pack/read.ts'
 import { writePack } from '../../src/formats/pack/write.ts'
+import { channelGroups } from '../../src/ir/channel-groups.ts'
 import type { Model } from '../../src/ir/model.ts'
 import { verify } from '../../src/ir/verify.ts'
 import { methods } from '../../src/methods/index.ts'
@@ -112,6 +113,35 @@ describe.each(all)('the method $name', (method) => {
     expect(outputs.every(Number.isFinite)).toBe(true)
     expect(result.graph.outputs).toEqual(model.graph.outputs)
     expect(result.graph.inputs).toEqual(model.graph.inputs)
+  })
+
+  it('tells how sensitive layers are, and what each channel is worth, where it can', async () => {
+    if (!method.sensitivity && !method.scores) return
+    const [, tiny] = tinyModels()
+    const model = frozen(tiny.model)
+    const before = writeModel(model)
+    const sizes = new Map(channelGroups(model).map(({ id, size }) => [id, size]))
+    const options = method.options.parse({ maxLossSamples: 8 })
+    const asked = <T>(ask: () => Promise<T>) =>
+      ask().catch((error: unknown) => {
+        expect(error).toBeInstanceOf(UnsupportedError)
+        return undefined
+      })
+    const found = await asked(() => method.sensitivity!(model, options, contextFor(tiny, true)))
+    for (const { layer, size, points } of found?.curves ?? []) {
+      if (found!.unit === 'filters') expect(size, layer).toBe(sizes.get(layer))
+      expect(points[0]).toMatchObject({ ratio: 0, accuracy: found!.accuracy })
+      for (const { ratio, accuracy, loss } of points) {
+        expect(Math.abs(ratio * size - Math.round(ratio * size)), 'whole numbers go').toBeLessThan(1e-9)
+        expect(accuracy >= 0 && accuracy <= 1 && Number.isFinite(loss)).toBe(true)
+      }
+    }
+    const scores = method.scores && (await asked(() => method.scores!(model, options, contextFor(tiny, true))))
+    for (const [id, values] of scores ?? []) {
+      expect(values).toHaveLength(sizes.get(id)!)
+      expect(values.every(Number.isFinite)).toBe(true)
+    }
+    expect(writeModel(model), 'the input is unchanged').toEqual(before)
   })
 
   it('refuses or survives weights that are not numbers', async () => {

@@ -6,6 +6,7 @@ import { run } from '../../../src/cli/run.ts'
 import { writeModelFile } from '../../../src/formats/onnx/file.ts'
 import type { Model } from '../../../src/ir/model.ts'
 import { methods } from '../../../src/methods/index.ts'
+import type { Sensitivity } from '../../../src/methods/method.ts'
 import type { RunReport } from '../../../src/pipelines/result.ts'
 import { buildNetwork } from '../../../src/zoo/layers.ts'
 import { cli, cliJson, temporaryFolder } from './session.ts'
@@ -298,6 +299,39 @@ describe('commands', () => {
     }
     expect(packs[0].equals(packs[1])).toBe(true)
     expect(await readdir(dirname(model))).not.toContain('a.report.html')
+  })
+
+  it('measure how sensitive layers are, with a page, and compress by it', async () => {
+    const step = 'filter-l1?maxLoss=100&maxLossSamples=40&retrain=false'
+    const report = folder.path('layers.html')
+    const { data: found } = await cliJson<{ sensitivity: Sensitivity }>([
+      ...['sensitivity', model, '--step', step, '--data', data, '--report', report],
+    ])
+    expect(found.sensitivity).toMatchObject({ unit: 'filters', maxLoss: 100, curves: [{ layer: 'fc1', size: 16 }] })
+    expect(found.sensitivity.curves[0].chosen).toBeCloseTo(14 / 16)
+    expect(await readFile(report, 'utf8')).toContain('fc1')
+    const { code, out } = await cli(['sensitivity', model, '--step', 'magnitude?maxLossSamples=40', '--data', data])
+    expect(code).toBe(0)
+    expect(out).toMatch(/layer +weights +10 % .*90 %\n/)
+    expect(out).toMatch(/^fc1 +12,544 +[\d.]+ %/m)
+    const { data: compressed } = await cliJson<{ report: RunReport }>([
+      ...[
+        'compress',
+        model,
+        '--step',
+        step,
+        '--data',
+        data,
+        '-o',
+        folder.path('s.espalier'),
+        '--no-report',
+        '--no-latency',
+      ],
+    ])
+    expect(compressed.report.layers[0].shapeAfter).toEqual([2, 784])
+    const wrong = await cli(['sensitivity', model, '--step', 'huffman', '--data', data])
+    expect(wrong.code).toBe(2)
+    expect(wrong.err).toMatch(/error\[method-sensitivity\][\s\S]*These do: .*filter-l1/)
   })
 
   it('say so where there is nothing to compress', async () => {
