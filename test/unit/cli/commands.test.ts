@@ -304,9 +304,8 @@ describe('commands', () => {
   it('measure how sensitive layers are, with a page, and compress by it', async () => {
     const step = 'filter-l1?maxLoss=100&maxLossSamples=40&retrain=false'
     const report = folder.path('layers.html')
-    const { data: found } = await cliJson<{ sensitivity: Sensitivity }>([
-      ...['sensitivity', model, '--step', step, '--data', data, '--report', report],
-    ])
+    const measure = ['sensitivity', model, '--step', step, '--data', data, '--report', report]
+    const { data: found } = await cliJson<{ sensitivity: Sensitivity }>(measure)
     expect(found.sensitivity).toMatchObject({ unit: 'filters', maxLoss: 100, curves: [{ layer: 'fc1', size: 16 }] })
     expect(found.sensitivity.curves[0].chosen).toBeCloseTo(14 / 16)
     expect(await readFile(report, 'utf8')).toContain('fc1')
@@ -314,20 +313,9 @@ describe('commands', () => {
     expect(code).toBe(0)
     expect(out).toMatch(/layer +weights +10 % .*90 %\n/)
     expect(out).toMatch(/^fc1 +12,544 +[\d.]+ %/m)
-    const { data: compressed } = await cliJson<{ report: RunReport }>([
-      ...[
-        'compress',
-        model,
-        '--step',
-        step,
-        '--data',
-        data,
-        '-o',
-        folder.path('s.espalier'),
-        '--no-report',
-        '--no-latency',
-      ],
-    ])
+    const output = folder.path('s.espalier')
+    const compress = ['compress', model, '--step', step, '--data', data, '-o', output, '--no-report', '--no-latency']
+    const { data: compressed } = await cliJson<{ report: RunReport }>(compress)
     expect(compressed.report.layers[0].shapeAfter).toEqual([2, 784])
     const wrong = await cli(['sensitivity', model, '--step', 'huffman', '--data', data])
     expect(wrong.code).toBe(2)
