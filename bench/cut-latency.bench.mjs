@@ -1,10 +1,10 @@
 /**
  * Latency of networks that lost half of their multiply-accumulates by cutting channels, in onnxruntime: the original and
  * the cut ones take turns within one run, and what counts is the ratio of the medians of wall time. With one thread the
- * ratio of processor time stands beside it: it is what a busy machine leaves of the truth. Threads that wait burn time. Which channels go does not
- * matter for the time, so the smallest filters do, by L1 norm, the same share of each layer; `multiple` keeps channels in
- * multiples of 8 or 16, because onnxruntime computes in blocks of so many. `--seconds N` sets how long each row is measured
- * (default 6), `--only NAME` the network.
+ * ratio of processor time stands beside it: it is what a busy machine leaves of the truth. (Threads that wait burn time.)
+ * Which channels go does not matter for the time, so the smallest filters do, by L1 norm, about the same share of each
+ * layer; `multiple` keeps channels in multiples of 8 or 16, because onnxruntime computes in blocks of so many.
+ * `--seconds N` sets how long each row is measured (default 6), `--only NAME` the network.
  */
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { cpus, loadavg } from 'node:os'
@@ -91,6 +91,7 @@ async function turns(models, batch, threads) {
 }
 
 const rows = []
+const leftOut = []
 console.log('network          batch threads  multiple   macs      original ms   cut ms   ratio   of processor time')
 for (const [network, open] of Object.entries(sources)) {
   if (only !== undefined && only !== network) continue
@@ -100,6 +101,7 @@ for (const [network, open] of Object.entries(sources)) {
     try {
       models.push({ multiple, model: await cut(model, multiple) })
     } catch (error) {
+      leftOut.push({ network, multiple, why: error.message })
       console.log(`${network}, multiples of ${multiple}: ${error.message}`)
     }
   }
@@ -145,6 +147,7 @@ const result = {
   block: await onnxruntime.block(),
   seconds: SECONDS,
   rows,
+  leftOut,
 }
 if (only === undefined) {
   mkdirSync(join(folder, 'results'), { recursive: true })
