@@ -132,7 +132,7 @@ for (const [network, open] of Object.entries(sources)) {
             `${(100 * row.macsLeft).toFixed(1)} %`.padStart(8),
             original.medianMs.toFixed(3).padStart(14),
             measured.medianMs.toFixed(3).padStart(9),
-            `${row.ratio.toFixed(2)}`.padStart(7),
+            row.ratio.toFixed(2).padStart(7),
             (row.processorRatio?.toFixed(2) ?? '-').padStart(10),
           ].join(' '),
         )
