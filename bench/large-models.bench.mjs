@@ -1,10 +1,12 @@
 /**
- * Large models: seconds and peak memory of `compress --recipe weights-only` on a generated model of 100 MB, and of loading
- * and of saving one of 500 MB. Each run is a process of its own, and what counts is the median of three. The seconds are
- * those of the work alone, the peak is that of the whole process as the operating system tells it.
+ * Large models: seconds and peak memory of `compress`, with the recipe weights-only and with magnitude pruning alone, on a
+ * generated model of 100 MB, and of loading and of saving one of 500 MB. Each run is a process of its own, and what
+ * counts is the median of three. The seconds are those of the work alone, the peak is that of the whole process as the
+ * operating system tells it; beside the seconds stand those of the processor, which a busy machine does not lengthen.
+ * `--only NAME` measures one row and puts it into the results that are there.
  */
 import { spawnSync } from 'node:child_process'
-import { mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { cpus, loadavg, tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
@@ -16,12 +18,17 @@ const RUNS = 3
 /** A module of the build, as the literal of its URL. */
 const built = (path) => JSON.stringify(pathToFileURL(join(root, 'dist', path)).href)
 
+function compressing(...choice) {
+  return {
+    prepare: `const { run } = await import(${built('cli/run.js')}); const { processIo } = await import(${built('cli/io.js')})`,
+    work: `if ((await run(['compress', args[0], ...${JSON.stringify(choice)}, '--output', args[1]], processIo())) !== 0) throw new Error('compress failed')`,
+  }
+}
+
 /** What each process does: `prepare` is not timed, `work` is. Both see the arguments as `args`. */
 const scripts = {
-  compress: {
-    prepare: `const { run } = await import(${built('cli/run.js')}); const { processIo } = await import(${built('cli/io.js')})`,
-    work: `if ((await run(['compress', args[0], '--recipe', 'weights-only', '--output', args[1]], processIo())) !== 0) throw new Error('compress failed')`,
-  },
+  compress: compressing('--recipe', 'weights-only'),
+  prune: compressing('--step', 'magnitude?sparsity=0.9'),
   load: {
     prepare: `const { readModelFile } = await import(${built('formats/onnx/file.js')})`,
     work: 'await readModelFile(args[0])',
@@ -37,9 +44,11 @@ function measured({ prepare, work }, args) {
   const script = `const args = process.argv.slice(1)
 ${prepare}
 const start = performance.now()
+const before = process.cpuUsage()
 ${work}
 const seconds = (performance.now() - start) / 1000
-process.stdout.write('\\n' + JSON.stringify({ seconds, peak: process.resourceUsage().maxRSS * 1024 }))`
+const { user, system } = process.cpuUsage(before)
+process.stdout.write('\\n' + JSON.stringify({ seconds, processorSeconds: (user + system) / 1e6, peak: process.resourceUsage().maxRSS * 1024 }))`
   const options = { encoding: 'utf8', maxBuffer: 2 ** 26 }
   const child = spawnSync(process.execPath, ['--input-type=module', '-e', script, ...args], options)
   if (child.status !== 0) throw new Error(child.stderr)
@@ -64,6 +73,7 @@ function row(name, bytes, script, args, asked) {
     name,
     megabytes: rounded(bytes / 1e6, 1),
     seconds: rounded(median(runs.map((run) => run.seconds)), 2),
+    processorSeconds: rounded(median(runs.map((run) => run.processorSeconds)), 2),
     peakMegabytes: rounded(peak / 1e6, 0),
     timesTheFile: rounded(peak / bytes, 2),
     asked,
@@ -71,18 +81,36 @@ function row(name, bytes, script, args, asked) {
   }
 }
 
+const only = process.argv.includes('--only') ? process.argv[process.argv.indexOf('--only') + 1] : undefined
 const temporary = mkdtempSync(join(tmpdir(), 'espalier-bench-'))
+const pack = join(temporary, 'hundred.espalier')
+const cases = [
+  {
+    name: 'compress, weights only',
+    megabytes: 100,
+    script: scripts.compress,
+    output: pack,
+    asked: { seconds: 40, timesTheFile: 6 },
+  },
+  {
+    name: 'prune by magnitude',
+    megabytes: 100,
+    script: scripts.prune,
+    output: pack,
+    asked: { seconds: 30, timesTheFile: 6 },
+  },
+  { name: 'load', megabytes: 500, script: scripts.load, asked: { seconds: 6 } },
+  { name: 'save', megabytes: 500, script: scripts.save, output: join(temporary, 'saved.onnx'), asked: { seconds: 6 } },
+]
 const rows = []
 try {
-  const [hundred, large] = [join(temporary, 'hundred.onnx'), join(temporary, 'large.onnx')]
-  const hundredBytes = generate(hundred, 100)
-  const pack = join(temporary, 'hundred.espalier')
-  rows.push(
-    row('compress, weights only', hundredBytes, scripts.compress, [hundred, pack], { seconds: 40, timesTheFile: 6 }),
-  )
-  const largeBytes = generate(large, 500)
-  rows.push(row('load', largeBytes, scripts.load, [large], { seconds: 6 }))
-  rows.push(row('save', largeBytes, scripts.save, [large, join(temporary, 'saved.onnx')], { seconds: 6 }))
+  const models = new Map()
+  for (const { name, megabytes, script, output, asked } of cases) {
+    if (only !== undefined && only !== name) continue
+    const path = join(temporary, `${megabytes}.onnx`)
+    if (!models.has(path)) models.set(path, generate(path, megabytes))
+    rows.push(row(name, models.get(path), script, output === undefined ? [path] : [path, output], asked))
+  }
 } finally {
   rmSync(temporary, { recursive: true, force: true })
 }
@@ -99,13 +127,11 @@ for (const { name, megabytes, seconds, peakMegabytes, timesTheFile, asked } of r
     ].join(' '),
   )
 
-const result = {
-  node: process.version,
-  cpu: cpus()[0].model,
-  cores: cpus().length,
-  load: loadavg()[0],
-  runs: RUNS,
-  rows,
-}
+const file = join(folder, 'results', 'large-models.json')
+const machine = { node: process.version, cpu: cpus()[0].model, cores: cpus().length, load: loadavg()[0], runs: RUNS }
+const earlier = only === undefined ? undefined : JSON.parse(readFileSync(file, 'utf8'))
+const known = new Map(earlier?.rows.map((one) => [one.name, one]))
+for (const one of rows) known.set(one.name, earlier ? { ...one, load: machine.load } : one)
+const result = { ...(earlier ?? machine), rows: cases.flatMap(({ name }) => known.get(name) ?? []) }
 mkdirSync(join(folder, 'results'), { recursive: true })
-writeFileSync(join(folder, 'results', 'large-models.json'), `${JSON.stringify(result, null, 2)}\n`)
+writeFileSync(file, `${JSON.stringify(result, null, 2)}\n`)
