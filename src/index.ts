@@ -60,7 +60,7 @@ export { trainingSettings, type TrainingSettings } from './training/settings.ts'
 export { createFileStore } from './training/file-store.ts'
 
 export { methods } from './methods/index.ts'
-export type { Context, Family, Method, Need } from './methods/method.ts'
+export type { Context, Family, Method, Need, Sensitivity } from './methods/method.ts'
 export { parseRecipe, type Recipe } from './pipelines/recipe.ts'
 export { runRecipe, type RunEnvironment, type RunResult } from './pipelines/run.ts'
 export { formatReport, formatReportJson } from './pipelines/report.ts'

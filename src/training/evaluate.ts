@@ -115,6 +115,7 @@ function labelError(dataset: Dataset, example: number, label: number, outputs: n
   if (label < 0 || label >= dataset.classes)
     return new DataError('label-range', `example ${example} has the label ${label} of ${dataset.classes} classes`, {
       place: dataset.name,
+      hint: 'Give data with the class of each example.',
     })
   return new UsageError('class-count', `the model has ${outputs} outputs, but the data ${dataset.classes} classes`, {
     place: dataset.name,

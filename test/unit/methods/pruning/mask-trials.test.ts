@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import type { Dataset } from '../../../../src/datasets/dataset.ts'
 import { onnxruntime } from '../../../../src/engines/onnxruntime.ts'
 import { channelGroups } from '../../../../src/ir/channel-groups.ts'
 import { cutChannels } from '../../../../src/ir/cut.ts'
@@ -56,6 +57,30 @@ describe('mask trials', () => {
   it('need data', async () => {
     const attempt = createMaskTrials(cnn.model, ids, 10, { engine: onnxruntime, seed: 1 })
     await expect(attempt).rejects.toMatchObject({ code: 'no-validation-data', name: 'UsageError' })
+  })
+
+  it('need the class of each example, and examples of the right shape', async () => {
+    const unlabelled: Dataset = {
+      ...data.validation,
+      batch: async (indices) => ({
+        ...(await data.validation.batch(indices)),
+        labels: new Int32Array(indices.length).fill(-1),
+      }),
+    }
+    const attempt = async (validation: Dataset) => {
+      const trials = await createMaskTrials(cnn.model, ids, 10, { ...context, data: { ...data, validation } })
+      try {
+        await trials.measure(new Map())
+      } finally {
+        await trials.close()
+      }
+    }
+    await expect(attempt(unlabelled)).rejects.toMatchObject({
+      code: 'label-range',
+      hint: expect.stringMatching(/class/),
+    })
+    const wide = patternData({ size: 10, seed: 1, classes: 4, inputShape: [1, 9, 9] })
+    await expect(attempt(wide)).rejects.toMatchObject({ code: 'input-shape', place: 'x' })
   })
 
   it('stop when told to', async () => {
