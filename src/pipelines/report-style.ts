@@ -50,7 +50,7 @@ figcaption span { color: var(--soft); font-weight: 400; }
 svg { display: block; width: 100%; height: auto; margin-top: 6px; }
 svg .was { fill: var(--soft); opacity: 0.28; } svg .is { fill: var(--leaf); } svg .axis { stroke: var(--line); }
 svg text { fill: var(--soft); font-size: 9px; font-family: inherit; }
-.curves path { fill: none; stroke-width: 1.7; stroke-linejoin: round; } svg.curves text { font-size: 11px; } svg.curves { padding: 8px 0; }
+.curves path { fill: none; stroke-width: 1.7; stroke-linejoin: round; } svg.curves text { font-size: 9.5px; } svg.curves { padding: 8px 0; }
 svg .floor { stroke: var(--ink); stroke-width: 0.8; stroke-dasharray: 4 4; opacity: 0.7; }
 ul.legend.curves { display: grid; grid-template-columns: repeat(auto-fill, minmax(235px, 1fr)); overflow-wrap: anywhere; }
 ul.legend.curves svg { display: inline-block; width: 26px; margin: 0 6px 0 0; vertical-align: 2px; }

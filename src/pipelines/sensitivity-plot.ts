@@ -115,8 +115,8 @@ export function sensitivityNote({ unit, count, data, accuracy, maxLoss }: Sensit
 }
 
 function legendNote({ chosen, size }: SensitivityCurve, unit: Sensitivity['unit']): string {
-  const all = `${size.toLocaleString('en-US')} ${unit}`
-  return chosen === undefined ? all : `${percent(chosen)} of ${all}`
+  const all = size.toLocaleString('en-US')
+  return chosen === undefined ? `${all} ${unit}` : `${percent(chosen)} of ${all}`
 }
 
 function colourOf(position: number, count: number): string {

@@ -59,7 +59,7 @@ describe('sensitivityPlot', () => {
     const floor = Number(/class="floor"[^>]*\sy1="([^"]+)"/.exec(plot)![1])
     expect(floor).toBeGreaterThan(middle[1])
     expect(floor).toBeLessThan(end[1])
-    expect(plot).toContain('50 % of 4 filters')
+    expect(plot).toContain('50 % of 4<')
   })
 
   it('has no dots where nothing was chosen, and survives a single layer and equal accuracies', () => {
