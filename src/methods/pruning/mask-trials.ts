@@ -2,6 +2,7 @@
 import { z } from 'zod'
 import { splitDataset, type Dataset } from '../../datasets/dataset.ts'
 import { UsageError } from '../../errors.ts'
+import type { ChannelGroup } from '../../ir/channel-groups.ts'
 import type { Removals } from '../../ir/cut.ts'
 import { withMaskInput } from '../../ir/mask-inputs.ts'
 import type { Model } from '../../ir/model.ts'
@@ -18,7 +19,6 @@ export interface MaskTrials {
   readonly data: Dataset
   /** Loss and accuracy of the model in which these channels are multiplied by zero. */
   measure(removals: Removals): Promise<Evaluation>
-  close(): Promise<void>
 }
 
 /** The option that says how many examples a trial looks at. */
@@ -31,27 +31,37 @@ export const samplesOption = z
   .describe('examples of the validation data on which each trial is measured')
 
 /**
- * Prepares trials of the groups with the given ids on `samples` examples of the validation data, the same for each
+ * Works with trials of the groups with the given ids on `samples` examples of the validation data, the same for each
  * trial, chosen by the seed. Where the data has fewer, all of them are used.
  * @throws UsageError when there is no data, or the model does not fit it.
  */
-export async function createMaskTrials(
-  model: Model,
-  ids: Iterable<string>,
-  samples: number,
-  context: Pick<Context, 'engine' | 'data' | 'seed' | 'signal'>,
-): Promise<MaskTrials> {
+export async function withMaskTrials<T>(
+  { model, groups, samples, context }: ToTry,
+  work: (trials: MaskTrials) => Promise<T>,
+): Promise<T> {
   const data = trialData(samples, context)
+  const ids = groups.map(({ id }) => id)
   const masked = withMaskInput(toFloat32Model(model), ids)
   const predictor = await createPredictor(masked.model, data.inputShape, context.engine, { promoted: [masked.mask] })
-  return {
-    data,
-    async measure(removals) {
-      context.signal?.throwIfAborted()
-      return evaluateWith(predictor, data, {}, { [masked.mask]: masked.maskOf(removals) })
-    },
-    close: () => predictor.close(),
+  try {
+    return await work({
+      data,
+      async measure(removals) {
+        context.signal?.throwIfAborted()
+        return evaluateWith(predictor, data, {}, { [masked.mask]: masked.maskOf(removals) })
+      },
+    })
+  } finally {
+    await predictor.close()
   }
+}
+
+/** What is tried. */
+export interface ToTry {
+  readonly model: Model
+  readonly groups: readonly Pick<ChannelGroup, 'id'>[]
+  readonly samples: number
+  readonly context: Pick<Context, 'engine' | 'data' | 'seed' | 'signal'>
 }
 
 /**

@@ -4,7 +4,7 @@ import type { Model } from '../../ir/model.ts'
 import type { Context } from '../method.ts'
 import { defineFilterPruner } from './filter-family.ts'
 import { filtersOfChannels } from './filter-pruner.ts'
-import { createMaskTrials, samplesOption } from './mask-trials.ts'
+import { samplesOption, withMaskTrials } from './mask-trials.ts'
 
 /**
  * Switches off one channel after the other and measures what the loss does: what every other criterion estimates. It runs
@@ -42,29 +42,25 @@ export const oracle = defineFilterPruner({
 })
 
 /** What the loss gains when a channel is switched off, in nats, for each channel of each group. */
-export async function leaveOneOut(
+export function leaveOneOut(
   model: Model,
   groups: readonly ChannelGroup[],
   samples: number,
   context: Context,
 ): Promise<ReadonlyMap<string, Float64Array>> {
-  const ids = groups.map(({ id }) => id)
-  const total = groups.reduce((sum, { size }) => sum + size, 0)
-  const trials = await createMaskTrials(model, ids, samples, context)
-  try {
-    const { loss } = await trials.measure(new Map())
+  return withMaskTrials({ model, groups, samples, context }, async ({ measure }) => {
+    const total = groups.reduce((sum, { size }) => sum + size, 0)
+    const { loss } = await measure(new Map())
     const changes = new Map<string, Float64Array>()
     let done = 0
     for (const { id, size } of groups) {
       const own = new Float64Array(size)
       changes.set(id, own)
       for (let channel = 0; channel < size; channel++) {
-        own[channel] = (await trials.measure(new Map([[id, [channel]]]))).loss - loss
+        own[channel] = (await measure(new Map([[id, [channel]]]))).loss - loss
         context.progress?.({ task: 'oracle', done: ++done, total })
       }
     }
     return changes
-  } finally {
-    await trials.close()
-  }
+  })
 }

@@ -2,7 +2,7 @@ import { z } from 'zod'
 import { createRandom, type Random } from '../../tensor/random.ts'
 import { defineFilterPruner } from './filter-family.ts'
 import type { GroupToCut } from './filter-pruner.ts'
-import { better, createMaskTrials, randomChannels, samplesOption, tryMask, type Trial } from './mask-trials.ts'
+import { better, randomChannels, samplesOption, tryMask, withMaskTrials, type Trial } from './mask-trials.ts'
 
 /**
  * Lets choices of channels compete: each is a particle whose importance weight is the share of validation examples that
@@ -34,11 +34,10 @@ export const particleFilter = defineFilterPruner({
       .describe('probability that a channel of a mask is swapped for another in a step'),
     samples: samplesOption,
   },
-  async select({ model, plan, options, context }) {
+  select({ model, plan, options, context }) {
     const random = createRandom(context.seed).fork('particle-filter')
-    const ids = plan.map(({ group }) => group.id)
-    const trials = await createMaskTrials(model, ids, options.samples, context)
-    try {
+    const groups = plan.map(({ group }) => group)
+    return withMaskTrials({ model, groups, samples: options.samples, context }, async (trials) => {
       let masks = Array.from({ length: options.particles }, () => randomChannels(plan, random))
       let best: Trial | undefined
       for (let step = 1; step <= options.steps; step++) {
@@ -52,9 +51,7 @@ export const particleFilter = defineFilterPruner({
         masks = resample(weights, random).map((i) => perturbed(particles[i].removals, plan, options.perturb, random))
       }
       return best!.removals
-    } finally {
-      await trials.close()
-    }
+    })
   },
 })
 

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { createRandom } from '../../tensor/random.ts'
 import { defineFilterPruner } from './filter-family.ts'
-import { better, createMaskTrials, randomChannels, samplesOption, tryMask, type Trial } from './mask-trials.ts'
+import { better, randomChannels, samplesOption, tryMask, withMaskTrials, type Trial } from './mask-trials.ts'
 
 /**
  * Tries so many random choices of channels and takes the one with which the model errs least, before any retraining. The
@@ -24,21 +24,18 @@ export const randomMasks = defineFilterPruner({
     trials: z.number().int().min(1).max(100_000).default(100).describe('random choices to try, N'),
     samples: samplesOption,
   },
-  async select({ model, plan, options, context }) {
+  select({ model, plan, options, context }) {
     const random = createRandom(context.seed).fork('random-masks')
-    const ids = plan.map(({ group }) => group.id)
-    const trials = await createMaskTrials(model, ids, options.samples, context)
-    try {
+    const groups = plan.map(({ group }) => group)
+    return withMaskTrials({ model, groups, samples: options.samples, context }, async (trials) => {
       let best: Trial | undefined
-      for (let done = 0; done < options.trials; done++) {
+      for (let done = 1; done <= options.trials; done++) {
         const trial = await tryMask(trials, randomChannels(plan, random))
         best = best ? better(best, trial) : trial
         const detail = { accuracy: best.accuracy }
-        context.progress?.({ task: 'random masks', done: done + 1, total: options.trials, detail })
+        context.progress?.({ task: 'random masks', done, total: options.trials, detail })
       }
       return best!.removals
-    } finally {
-      await trials.close()
-    }
+    })
   },
 })

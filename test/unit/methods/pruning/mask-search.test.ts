@@ -5,7 +5,7 @@ import { channelGroups, type ChannelGroup } from '../../../../src/ir/channel-gro
 import { cutChannels } from '../../../../src/ir/cut.ts'
 import type { Model } from '../../../../src/ir/model.ts'
 import type { Context, Method } from '../../../../src/methods/method.ts'
-import { better, createMaskTrials, randomChannels } from '../../../../src/methods/pruning/mask-trials.ts'
+import { better, randomChannels, withMaskTrials } from '../../../../src/methods/pruning/mask-trials.ts'
 import { leaveOneOut, oracle } from '../../../../src/methods/pruning/oracle.ts'
 import { particleFilter, perturbed, resample } from '../../../../src/methods/pruning/particle-filter.ts'
 import { randomMasks } from '../../../../src/methods/pruning/random-masks.ts'
@@ -81,15 +81,14 @@ describe('random masks', () => {
     const plan = removable(cnn.model).map((group) => ({ group, remove: group.size / 2 }))
     const random = createRandom(context.seed).fork('random-masks')
     const masks = Array.from({ length: 8 }, () => randomChannels(plan, random))
-    const trials = await createMaskTrials(
-      cnn.model,
-      plan.map(({ group }) => group.id),
-      60,
-      context,
+    const tried = await withMaskTrials(
+      { model: cnn.model, groups: plan.map(({ group }) => group), samples: 60, context },
+      async ({ measure }) => {
+        const found = []
+        for (const removals of masks) found.push({ removals, ...(await measure(removals)) })
+        return found
+      },
     )
-    const tried = []
-    for (const removals of masks) tried.push({ removals, ...(await trials.measure(removals)) })
-    await trials.close()
     const [{ removals }] = tried.sort((a, b) => b.accuracy - a.accuracy || a.loss - b.loss)
     const result = await apply(randomMasks, cnn.model, { trials: 8, samples: 60 }, context)
     expect(await lossOf(result, context)).toBeCloseTo(await lossOf(cutChannels(cnn.model, removals), context), 5)

@@ -3,7 +3,7 @@ import type { Dataset } from '../../../../src/datasets/dataset.ts'
 import { onnxruntime } from '../../../../src/engines/onnxruntime.ts'
 import { channelGroups } from '../../../../src/ir/channel-groups.ts'
 import { cutChannels } from '../../../../src/ir/cut.ts'
-import { createMaskTrials } from '../../../../src/methods/pruning/mask-trials.ts'
+import { withMaskTrials } from '../../../../src/methods/pruning/mask-trials.ts'
 import { evaluate } from '../../../../src/training/evaluate.ts'
 import { patternData } from '../../../support/small-data.ts'
 import { tinyModels } from '../../../support/tiny-models.ts'
@@ -15,47 +15,39 @@ const data = {
   validation: patternData({ size: 50, seed: 2, ...facts }),
 }
 const context = { engine: onnxruntime, seed: 3, data }
-const ids = channelGroups(cnn.model)
-  .filter(({ reason }) => reason === undefined)
-  .map(({ id }) => id)
+const groups = channelGroups(cnn.model).filter(({ reason }) => reason === undefined)
+const toTry = { model: cnn.model, groups, samples: 10, context }
 
 describe('mask trials', () => {
   it('measure what the cut model does on the same examples', async () => {
-    const trials = await createMaskTrials(cnn.model, ids, 20, context)
-    try {
+    await withMaskTrials({ ...toTry, samples: 20 }, async (trials) => {
       expect(trials.data.size).toBe(20)
-      for (const removals of [
-        new Map(),
-        new Map([['conv1', [0, 2]]]),
-        new Map([
-          ['conv1', [3]],
-          ['conv2', [1, 5]],
-        ]),
-      ]) {
+      const both = new Map([
+        ['conv1', [3]],
+        ['conv2', [1, 5]],
+      ])
+      for (const removals of [new Map(), new Map([['conv1', [0, 2]]]), both]) {
         const found = await trials.measure(removals)
         const cut = await evaluate(cutChannels(cnn.model, removals), trials.data, onnxruntime)
         expect(found.hits).toEqual(cut.hits)
         expect(found.loss).toBeCloseTo(cut.loss, 5)
       }
-    } finally {
-      await trials.close()
-    }
+    })
   })
 
   it('look at the same examples with the same seed, at others with another, and never at more than there are', async () => {
-    const labels = async (seed: number, samples: number) => {
-      const trials = await createMaskTrials(cnn.model, ids, samples, { ...context, seed })
-      await trials.close()
-      const { inputs } = await trials.data.batch(Array.from({ length: trials.data.size }, (_, i) => i))
-      return inputs.data
-    }
-    expect(await labels(1, 10)).toEqual(await labels(1, 10))
-    expect(await labels(1, 10)).not.toEqual(await labels(2, 10))
-    expect(await labels(1, 1000)).toEqual(await labels(2, 50))
+    const inputs = (seed: number, samples: number) =>
+      withMaskTrials({ ...toTry, samples, context: { ...context, seed } }, async ({ data: { size, batch } }) => {
+        const { inputs: examples } = await batch(Array.from({ length: size }, (_, i) => i))
+        return examples.data
+      })
+    expect(await inputs(1, 10)).toEqual(await inputs(1, 10))
+    expect(await inputs(1, 10)).not.toEqual(await inputs(2, 10))
+    expect(await inputs(1, 1000)).toEqual(await inputs(2, 50))
   })
 
   it('need data', async () => {
-    const attempt = createMaskTrials(cnn.model, ids, 10, { engine: onnxruntime, seed: 1 })
+    const attempt = withMaskTrials({ ...toTry, context: { engine: onnxruntime, seed: 1 } }, async () => {})
     await expect(attempt).rejects.toMatchObject({ code: 'no-validation-data', name: 'UsageError' })
   })
 
@@ -67,14 +59,10 @@ describe('mask trials', () => {
         labels: new Int32Array(indices.length).fill(-1),
       }),
     }
-    const attempt = async (validation: Dataset) => {
-      const trials = await createMaskTrials(cnn.model, ids, 10, { ...context, data: { ...data, validation } })
-      try {
-        await trials.measure(new Map())
-      } finally {
-        await trials.close()
-      }
-    }
+    const attempt = (validation: Dataset) =>
+      withMaskTrials({ ...toTry, context: { ...context, data: { ...data, validation } } }, ({ measure }) =>
+        measure(new Map()),
+      )
     await expect(attempt(unlabelled)).rejects.toMatchObject({
       code: 'label-range',
       hint: expect.stringMatching(/class/),
@@ -85,9 +73,13 @@ describe('mask trials', () => {
 
   it('stop when told to', async () => {
     const controller = new AbortController()
-    const trials = await createMaskTrials(cnn.model, ids, 10, { ...context, signal: controller.signal })
-    controller.abort()
-    await expect(trials.measure(new Map())).rejects.toThrow()
-    await trials.close()
+    const attempt = withMaskTrials(
+      { ...toTry, context: { ...context, signal: controller.signal } },
+      async ({ measure }) => {
+        controller.abort()
+        return measure(new Map())
+      },
+    )
+    await expect(attempt).rejects.toThrow()
   })
 })
