@@ -31,6 +31,10 @@ export interface DataSplits {
   readonly test: Dataset
 }
 
+/** What to do about data of which nothing is left to train on, for the hint of an error. */
+export const NO_TRAINING_EXAMPLES =
+  'Set examples apart for training: of one folder or array all are for testing, unless test says less, as in ?test=0.2.'
+
 /** The examples of `dataset` at `indices`, as a data set of its own. */
 export function subset(dataset: Dataset, indices: ArrayLike<number>): Dataset {
   const facts = { ...dataset, size: indices.length }

@@ -22,24 +22,34 @@ export async function sampleInputs(
   model: Model,
   options: { readonly seed: number; readonly batch: number; readonly data?: Dataset },
 ): Promise<Record<string, Tensor> | undefined> {
-  const inputs = fedInputs(model)
-  const { data, seed } = options
-  if (data && data.size > 0 && inputs.length === 1) {
-    const fixed = inputs[0].type?.shape?.[0]
-    const count = Math.min(typeof fixed === 'number' ? fixed : options.batch, data.size)
-    const { inputs: examples } = await data.batch(Array.from({ length: count }, (_, i) => i))
-    const dtype = inputs[0].type?.dtype ?? 'float32'
-    if (count === (typeof fixed === 'number' ? fixed : count))
-      return { [inputs[0].name]: dtype === 'float32' ? examples : fromFloat32(dtype, examples.shape, examples.data) }
-  }
-  const random = createRandom(seed)
+  const examples = await exampleInputs(model, options)
+  if (examples) return examples
+  const random = createRandom(options.seed)
   const feeds: Record<string, Tensor> = {}
-  for (const input of inputs) {
+  for (const input of fedInputs(model)) {
     const tensor = madeUp(input, options.batch, random)
     if (!tensor) return undefined
     feeds[input.name] = tensor
   }
   return feeds
+}
+
+/**
+ * The first examples of `data` as inputs of the model, as many as it takes at once, or else up to `batch`.
+ * @returns undefined without data, or where the model has several inputs or takes more examples than there are.
+ */
+export async function exampleInputs(
+  model: Model,
+  { batch, data }: { readonly batch: number; readonly data?: Dataset },
+): Promise<Record<string, Tensor> | undefined> {
+  const [input, ...others] = fedInputs(model)
+  if (!data || data.size === 0 || !input || others.length > 0) return undefined
+  const fixed = input.type?.shape?.[0]
+  const count = typeof fixed === 'number' ? fixed : Math.min(batch, data.size)
+  if (count > data.size) return undefined
+  const { inputs } = await data.batch(Array.from({ length: count }, (_, i) => i))
+  const dtype = input.type?.dtype ?? 'float32'
+  return { [input.name]: dtype === 'float32' ? inputs : fromFloat32(dtype, inputs.shape, inputs.data) }
 }
 
 function madeUp({ type }: ValueInfo, batch: number, random: Random): Tensor | undefined {

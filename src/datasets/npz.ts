@@ -84,10 +84,10 @@ export const npz = defineDataset({
     if (x === undefined || y === undefined)
       throw new UsageError(
         'npz-names',
-        `none of its arrays has a name that says inputs or labels: ${arrays.names.join(', ')}`,
+        `no two of its arrays have names that say inputs and labels: ${arrays.names.join(', ')}`,
         {
           place: path,
-          hint: 'Name them, as in ?x=features&y=classes.',
+          hint: 'Name them, as in ?x=features&y=classes. Labels are needed, if only to measure what is lost.',
         },
       )
     return withoutParts(await create(x, y), options.test ?? 1)

@@ -1,5 +1,5 @@
 /** What the inputs of layers look like on data: the statistics by which errors of weights are weighed. */
-import type { Dataset } from '../datasets/dataset.ts'
+import { NO_TRAINING_EXAMPLES, type Dataset } from '../datasets/dataset.ts'
 import type { Session } from '../engines/engine.ts'
 import { UsageError } from '../errors.ts'
 import { createDraft, type AttributeValue, type Draft } from '../ir/draft.ts'
@@ -36,6 +36,12 @@ export const CALIBRATION_BATCH = 8
 /** The examples that statistics are taken from. @throws UsageError when there are none. */
 export function calibrationSet({ data }: Pick<Context, 'data'>): Dataset {
   if (data && data.train.size > 0) return data.train
+  if (data)
+    throw new UsageError(
+      'no-calibration-data',
+      'the inputs of layers are to be measured on training examples, and there are only others',
+      { place: data.train.name, hint: NO_TRAINING_EXAMPLES },
+    )
   throw new UsageError('no-calibration-data', 'the inputs of layers are to be measured, but there is no data', {
     place: 'data',
     hint: 'Name a data set with data: in the recipe or --data, or choose a method that needs none.',

@@ -11,7 +11,7 @@ import type { ProofCheck } from '../methods/method.ts'
 import type { ProgressListener } from '../progress.ts'
 import { toFloat32 } from '../tensor/half.ts'
 import type { Tensor } from '../tensor/tensor.ts'
-import { sampleInputs } from '../datasets/inputs.ts'
+import { exampleInputs, sampleInputs } from '../datasets/inputs.ts'
 
 export interface ProofInput {
   readonly original: Model
@@ -30,6 +30,9 @@ export interface Proof {
   readonly outputErrors: ReadonlyMap<string, number>
 }
 
+/** Examples that outputs are compared on. */
+const EXAMPLES = 8
+
 /** Shows that the result is sound: the graph, the pack, the engine, and how far the outputs are from the original's. */
 export async function prove(input: ProofInput): Promise<Proof> {
   const { compressed, original, engine } = input
@@ -46,7 +49,8 @@ export async function prove(input: ProofInput): Promise<Proof> {
     restores(input),
   ]
   const outputErrors = new Map<string, number>()
-  const feeds = await sampleInputs(original, { seed: input.seed, batch: 8, data: input.data })
+  const examples = await exampleInputs(original, { batch: EXAMPLES, data: input.data })
+  const feeds = examples ?? (await sampleInputs(original, { seed: input.seed, batch: EXAMPLES }))
   if (!feeds) {
     const detail = 'not run: the type or shape of an input is not declared, or it is too large to make up'
     checks.push({ check: 'the engine runs it', passed: true, leftOut: true, detail })
@@ -65,7 +69,7 @@ export async function prove(input: ProofInput): Promise<Proof> {
     const error = relativeError(before[layer.node.outputs[0]], after[layer.node.outputs[0]])
     if (error !== undefined) outputErrors.set(layer.name, error)
   }
-  checks.push(...compareOutputs(original, before, after, input.data !== undefined))
+  checks.push(...compareOutputs(original, before, after, examples && Object.values(examples)[0].shape[0]))
   return { checks, outputErrors }
 }
 
@@ -132,9 +136,10 @@ function compareOutputs(
   original: Model,
   before: Readonly<Record<string, Tensor>>,
   after: Readonly<Record<string, Tensor>>,
-  real: boolean,
+  examples: number | undefined,
 ): ProofCheck[] {
-  const inputs = real ? 'examples of the data' : 'random inputs'
+  const inputs =
+    examples === undefined ? 'random inputs' : `${examples} ${examples === 1 ? 'example' : 'examples'} of the data`
   return original.graph.outputs.map(({ name }) => {
     const check = `output '${name}' against the original's`
     const x = before[name]
@@ -151,7 +156,7 @@ function compareOutputs(
     const error = relativeError(x, y)
     const finite = error !== undefined && Number.isFinite(error)
     // Noise has no class: agreement on it would say nothing.
-    const agreement = real ? topAgreement(x, y) : undefined
+    const agreement = examples !== undefined ? topAgreement(x, y) : undefined
     const words = [
       error === undefined ? 'not comparable as numbers' : `relative error ${percent(error)}`,
       ...(agreement === undefined ? [] : [`the same class for ${percent(agreement)}`]),

@@ -1,6 +1,6 @@
 /** Trains a model: the loop over epochs and steps around the step graph. */
 import { crc32 } from '../codecs/crc32.ts'
-import type { Dataset } from '../datasets/dataset.ts'
+import { NO_TRAINING_EXAMPLES, type Dataset } from '../datasets/dataset.ts'
 import type { Engine } from '../engines/engine.ts'
 import { DataError, UsageError } from '../errors.ts'
 import type { Model } from '../ir/model.ts'
@@ -81,7 +81,11 @@ export interface TrainResult {
 export async function train(original: Model, options: TrainOptions): Promise<TrainResult> {
   const model = toFloat32Model(original)
   const { data, validation, settings, engine, signal } = options
-  if (data.size === 0) throw new DataError('no-examples', 'there are no examples to train on', { place: data.name })
+  if (data.size === 0)
+    throw new DataError('no-examples', 'there are no examples to train on', {
+      place: data.name,
+      hint: NO_TRAINING_EXAMPLES,
+    })
   if (settings.patience !== undefined && !validation)
     throw new UsageError('no-validation', 'stopping early needs validation data', { place: 'patience' })
   const remembered = new Set(options.memory?.map(({ name }) => name))

@@ -128,6 +128,9 @@ describe('npz', () => {
     const y = i8([0, 1, 2])
     await expect(open(zip({}))).rejects.toThrow(/no arrays/)
     await expect(open(zip({ 'p.npy': inputs, 'q.npy': y }))).rejects.toThrow(/p, q/)
+    await expect(open(zip({ 'x.npy': inputs }))).rejects.toThrow(
+      /no two of its arrays have names that say inputs and labels: x/,
+    )
     const near = await open(zip({ 'pixels.npy': inputs, 'y.npy': y }), '?x=pixel').catch((error: unknown) => error)
     expect(near).toBeInstanceOf(UsageError)
     expect((near as UsageError).hint).toContain('pixels')

@@ -156,6 +156,10 @@ describe('statistics of feature maps', () => {
     await expect(measure({ seed: 1, engine: referenceEngine, skip: () => {} })).rejects.toMatchObject({
       code: 'no-calibration-data',
     })
+    await expect(measure(contextWith({ ...data, size: 0 }))).rejects.toMatchObject({
+      code: 'no-calibration-data',
+      message: expect.stringContaining('there are only others') as string,
+    })
     const wide = patternData({ size: 8, seed: 1, classes: 4, inputShape: [1, 9, 9] })
     await expect(measure(contextWith(wide))).rejects.toMatchObject({ code: 'input-shape', place: 'x' })
     const unlabelled: Dataset = {

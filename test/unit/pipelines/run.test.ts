@@ -45,6 +45,7 @@ describe('runRecipe', () => {
     const onnx = writeModel(model)
     expect(writeModel(readPack(pack))).toEqual(onnx)
     expect(report.proof.filter(({ passed }) => !passed)).toEqual([])
+    expect(report.proof.at(-1)!.detail).toMatch(/relative error .+, the same class for .+, on 8 examples of the data$/)
     expect(report.files).toMatchObject({ pack: pack.length, onnx: onnx.length, originalOnnx: before.length })
     expect(report.files.originalParameters).toBe(4 * (128 + 16 + 64 + 4))
     expect(report.size.weights).toBe(192)

@@ -324,6 +324,9 @@ describe('train', () => {
     })
     const many = patternData({ size: 8, seed: 1, classes: 9, inputShape: shape })
     await expect(run(model, {}, { data: many })).rejects.toMatchObject({ code: 'class-count' })
-    await expect(run(model, {}, { data: { ...data, size: 0 } })).rejects.toMatchObject({ code: 'no-examples' })
+    await expect(run(model, {}, { data: { ...data, size: 0 } })).rejects.toMatchObject({
+      code: 'no-examples',
+      hint: expect.stringContaining('?test=0.2') as string,
+    })
   })
 })
