@@ -57,7 +57,7 @@ export function formatRun(report: RunReport, written: readonly string[]): string
   if (work)
     facts.push([
       'work',
-      `${formatCount(work.macsBefore)} macs before, ${formatCount(work.macsAfter)} after (${formatRatio(work.macsBefore / work.macsAfter)}); ${formatMicrojoules(work.energyPjBefore)} before, ${formatMicrojoules(work.energyPjAfter)} after (${formatRatio(work.energyPjBefore / work.energyPjAfter)}), estimated for 45 nm`,
+      `${formatCount(work.macsBefore)} macs before, ${formatCount(work.macsAfter)} after (${formatRatio(work.macsBefore / work.macsAfter)}); ${formatMicrojoules(work.energyPjBefore)} before, ${formatMicrojoules(work.energyPjAfter)} after (${formatRatio(work.energyPjBefore / work.energyPjAfter)}), estimated for 45 nm and a machine that skips zero weights`,
     ])
   if (latency)
     facts.push([

@@ -56,13 +56,15 @@ export function remarksOn(report: Omit<RunReport, 'remarks'>): string[] {
     )
   }
   if (accuracy && accuracy.after.accuracy < accuracy.before.accuracy) {
-    const worst = report.layers.reduce(
-      (a, b) => ((b.outputError ?? 0) > (a?.outputError ?? -1) ? b : a),
-      report.layers[0],
+    const steps = report.stages.map(({ method }) => method)
+    const touched = report.layers.filter(
+      ({ name }) =>
+        !steps.every((method) => report.skipped.some((skip) => skip.layer === name && skip.method === method)),
     )
+    const worst = touched.reduce((a, b) => ((b.outputError ?? 0) > (a?.outputError ?? -1) ? b : a), touched[0])
     const lost = accuracy.before.correct - accuracy.after.correct
     remarks.push(
-      `${lost} more of the ${accuracy.before.count} examples are wrong. ${
+      `${lost} more of the ${accuracy.before.count} examples ${lost === 1 ? 'is' : 'are'} wrong. ${
         worst?.outputError === undefined
           ? ''
           : `The outputs differ most after ${worst.name} (${percent(worst.outputError)}): be milder there first.`

@@ -223,6 +223,7 @@ function buildForward(model: Model, options: StepOptions): Forward {
   if (images.length !== 1)
     throw new UnsupportedError('training-inputs', `the model has ${images.length} inputs; one can be trained with`, {
       place: images.map(({ name }) => name).join(', '),
+      hint: 'Leave the data out, with a method that needs none.',
     })
   const output = options.output ?? concrete.graph.outputs[0]?.name
   if (output === undefined || !concrete.graph.outputs.some(({ name }) => name === output))

@@ -59,24 +59,40 @@ export interface PlannedGroup {
 /**
  * The groups of channels that can be cut and whose producers were all chosen, in the order of execution. What was chosen
  * and cannot be cut is reported as skipped, with the reason.
- * @throws UsageError when a pattern names no layer.
+ * @throws UsageError when a pattern names no layer, or when a share of the macs is to go and no group can be cut.
  */
 export function chosenGroups(model: Model, options: FilterAmounts, context: Context): ChannelGroup[] {
   const chosen = chooseLayers(model, options, context)
   const weights = new Set(chosen.map(({ weight }) => weight))
   const groups = channelGroups(model)
   const obstacles = new Map(groups.map((group) => [group, obstacleOf(group, model, weights)]))
+  const reasonsWhy: { readonly layer: string; readonly reason: string }[] = []
+  const skip = (layer: string, reason: string) => {
+    reasonsWhy.push({ layer, reason })
+    context.skip(layer, reason)
+  }
   for (const layer of chosen) {
     const own = groups.filter(({ producers }) => producers.some((producer) => producer.layer.name === layer.name))
     const stuck = own.filter((group) => obstacles.get(group) !== undefined)
     const reasons = [...new Set(stuck.map((group) => obstacles.get(group)!))].join('; ')
     const count = (list: readonly ChannelGroup[]) => list.reduce((sum, { size }) => sum + size, 0)
-    if (own.length === 0) context.skip(layer.name, 'its filters are no channels that could be told apart')
-    else if (stuck.length === own.length) context.skip(layer.name, `its filters cannot be removed: ${reasons}`)
+    if (own.length === 0) skip(layer.name, 'its filters are no channels that could be told apart')
+    else if (stuck.length === own.length) skip(layer.name, `its filters cannot be removed: ${reasons}`)
     else if (stuck.length > 0)
-      context.skip(layer.name, `${count(stuck)} of its ${count(own)} filters cannot be removed: ${reasons}`)
+      skip(layer.name, `${count(stuck)} of its ${count(own)} filters cannot be removed: ${reasons}`)
   }
-  return groups.filter((group) => group.producers.length > 0 && obstacles.get(group) === undefined)
+  const free = groups.filter((group) => group.producers.length > 0 && obstacles.get(group) === undefined)
+  const [first] = reasonsWhy
+  if (free.length === 0 && first && options.macs)
+    throw new UsageError(
+      'macs-out-of-reach',
+      `no channel of any layer can be removed; of '${first.layer}': ${first.reason}`,
+      {
+        place: first.layer,
+        hint: 'Use a method that removes single weights, such as magnitude, or choose other layers.',
+      },
+    )
+  return free
 }
 
 /** Why the channels of a group have to stay; undefined where they can go. */

@@ -91,6 +91,21 @@ describe('a share of the macs', () => {
     expect(await filterL1.apply(cnn.model, filterL1.strength!(options, 0), context())).toBe(cnn.model)
   })
 
+  it('is refused with the reason where no channel can go', async () => {
+    const draft = createDraft()
+    const x = draft.input('x', 'float32', ['N', 4])
+    const weight = draft.constant('weight', float32(new Float32Array(8).fill(1), [4, 2]))
+    draft.output(draft.add('MatMul', [x, weight], {}, { name: 'only', outputs: ['y'] }), 'float32', ['N', 2])
+    const model = draft.finish()
+    await expect(prune(model, { macs: 0.3 })).rejects.toMatchObject({
+      code: 'macs-out-of-reach',
+      place: 'only',
+      message: expect.stringContaining("'y' is an output of the model"),
+      hint: expect.stringContaining('magnitude'),
+    })
+    expect(await prune(model, { macs: 0 })).toBe(model)
+  })
+
   it('that is out of reach is refused with what is in reach', async () => {
     const most = total(await prune(cnn.model, { ratio: 0.999 })) / total(cnn.model)
     const expected = {

@@ -1,0 +1,32 @@
+import { describe, expect, it } from 'vitest'
+import { remarksOn } from '../../../src/pipelines/remarks.ts'
+import type { RunReport } from '../../../src/pipelines/result.ts'
+import { sampleReport } from '../../support/sample-report.ts'
+
+const report = sampleReport()
+const methods = report.stages.map(({ method }) => method)
+
+/** What is said where so many of 10,000 examples are wrong that were right before. */
+function onLoss(lost: number, skipped: RunReport['skipped'] = []): string {
+  const { before } = report.accuracy!
+  const correct = before.correct - lost
+  const after = { ...before, correct, accuracy: correct / before.count }
+  return remarksOn({ ...report, accuracy: { before, after }, skipped }).find((remark) => /more of the/.test(remark))!
+}
+
+describe('what is remarked on a loss', () => {
+  it('names the layer whose outputs differ most', () => {
+    expect(onLoss(12)).toBe(
+      '12 more of the 10000 examples are wrong. The outputs differ most after ip2 (8.20 %): be milder there first.',
+    )
+    expect(onLoss(1)).toMatch(/^1 more of the 10000 examples is wrong\./)
+  })
+
+  it('never asks to be milder where no step did anything', () => {
+    const alone = (layer: string, steps: readonly string[]) => steps.map((method) => ({ layer, method, reason: 'why' }))
+    expect(onLoss(12, alone('ip2', methods))).toContain('after ip3 (7.10 %)')
+    expect(onLoss(12, alone('ip2', methods.slice(1)))).toContain('after ip2 (8.20 %)')
+    const all = ['ip1', 'ip2', 'ip3'].flatMap((layer) => alone(layer, methods))
+    expect(onLoss(12, all)).toBe('12 more of the 10000 examples are wrong.')
+  })
+})
