@@ -1,7 +1,7 @@
 /**
  * Large models: seconds and peak memory of `compress`, with the recipe weights-only and with magnitude pruning alone, on a
- * generated model of 100 MB, and of loading and of saving one of 500 MB. Each run is a process of its own, and what
- * counts is the median of three. The seconds are those of the work alone, the peak is that of the whole process as the
+ * generated model of 100 MB, and of loading and of saving one of 500 MB. Each run is a process of its own, started with
+ * the options of the command line, and what counts is the median of three. The seconds are those of the work alone, the peak is that of the whole process as the
  * operating system tells it; beside the seconds stand those of the processor, which a busy machine does not lengthen.
  * `--only NAME` measures one row and puts it into the results that are there.
  */
@@ -39,8 +39,17 @@ const scripts = {
   },
 }
 
-/** Runs a script in a fresh process. */
+/** How the command line starts Node, by its first line: variables of the environment, then options. */
+function launched() {
+  const [first] = readFileSync(join(root, 'dist/cli/main.js'), 'utf8').split('\n', 1)
+  const [, variables, flags] = /^#!\/usr\/bin\/env -S ((?:\S+=\S+ )*)node(.*)$/.exec(first)
+  const words = (text) => text.split(' ').filter((word) => word !== '')
+  return { env: Object.fromEntries(words(variables).map((word) => word.split('='))), flags: words(flags) }
+}
+
+/** Runs a script in a fresh process, started as the command line is. */
 function measured({ prepare, work }, args) {
+  const { env, flags } = launched()
   const script = `const args = process.argv.slice(1)
 ${prepare}
 const start = performance.now()
@@ -49,8 +58,8 @@ ${work}
 const seconds = (performance.now() - start) / 1000
 const { user, system } = process.cpuUsage(before)
 process.stdout.write('\\n' + JSON.stringify({ seconds, processorSeconds: (user + system) / 1e6, peak: process.resourceUsage().maxRSS * 1024 }))`
-  const options = { encoding: 'utf8', maxBuffer: 2 ** 26 }
-  const child = spawnSync(process.execPath, ['--input-type=module', '-e', script, ...args], options)
+  const options = { encoding: 'utf8', maxBuffer: 2 ** 26, env: { ...process.env, ...env } }
+  const child = spawnSync(process.execPath, [...flags, '--input-type=module', '-e', script, ...args], options)
   if (child.status !== 0) throw new Error(child.stderr)
   return JSON.parse(child.stdout.trim().split('\n').at(-1))
 }
