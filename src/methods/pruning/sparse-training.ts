@@ -10,10 +10,9 @@ import type { Constraint } from '../../training/extensions.ts'
 import { trainingSettings } from '../../training/settings.ts'
 import { chooseLayers, type LayerChoice } from '../layer-choice.ts'
 import type { Context } from '../method.ts'
-import { adoptTrained, partialTrainingSettings, retrain, retrains } from '../retraining.ts'
+import { partialTrainingSettings, retrains } from '../retraining.ts'
 import { finiteWeights, isPlainFloat } from '../weights.ts'
-import { masksOfZeros, withMasks } from './masks.ts'
-import { parametersOf } from './rounds.ts'
+import { retrainMasked } from './rounds.ts'
 
 /** The options of the two trainings: the one that makes weights vanish, and the one of what is left. */
 export const sparseTrainingOptions = {
@@ -68,9 +67,7 @@ export async function trainShrinking(
     const step = (lambda: number) => draft.add('Mul', [learningRate, scalarIn(draft, lambda * length)])
     return shrinks.get(parameter)?.(draft, value, step) ?? value
   }
-  const prepared = withMasks(model, masksOfZeros(model))
-  const trained = await retrain(prepared, parametersOf(model), options.retrain ?? {}, context, 'shrink', { constraint })
-  return adoptTrained(model, trained)
+  return retrainMasked(model, new Map(), options.retrain ?? {}, context, 'shrink', { constraint })
 }
 
 /** A float32 scalar constant. */
