@@ -7,6 +7,17 @@ export function remarksOn(report: Omit<RunReport, 'remarks'>): string[] {
   const remarks: string[] = []
   const { files, latency, size, accuracy, budget, work } = report
   const zeros = 1 - size.weightsKept / Math.max(1, size.weights)
+  const cut = work !== undefined && work.macsAfter < work.macsBefore * 0.9
+  const untouched = size.weights > 0 && zeros <= 0.01 && !cut && size.ratios.storage < 1.1
+  const zerosBefore = report.layers.reduce((sum, { before }) => sum + before.zeros, 0) / Math.max(1, size.weights)
+  if (zerosBefore > 0.01)
+    remarks.push(
+      `Of the original's weights ${percent(zerosBefore)} were zero already: all ratios count them as this recipe's work.`,
+    )
+  if (untouched)
+    remarks.push(
+      'Hardly a weight was removed or shared: ask for more, or see under what was left alone why nothing went. What the pack saves is the coding of the weights as they are.',
+    )
   if (size.weights === 0)
     remarks.push(
       'There was nothing to compress: no layer has float weights. Integer models and models of other operators are only packed.',
@@ -19,17 +30,17 @@ export function remarksOn(report: Omit<RunReport, 'remarks'>): string[] {
           : 'The weights are smaller; what is left is the graph and the tensors that no step touched.'
       }`,
     )
-  if (files.onnx > files.originalOnnx * 0.9)
+  if (files.onnx > files.originalOnnx * 0.9 && !untouched)
     remarks.push(
       `The ONNX file is ${files.onnx >= files.originalOnnx ? 'not smaller' : 'hardly smaller'} than the original's: ${
         zeros > 0.01 ? 'ONNX stores zeros like any other number, ' : 'ONNX stores codes in whole bytes, '
       }and only the pack is entropy-coded. Ship the pack.`,
     )
-  if (latency && latency.after.medianMs > latency.before.medianMs * 0.95) {
+  if (latency && latency.after.medianMs > latency.before.medianMs * 0.95 && !untouched) {
     const change = latency.after.medianMs / latency.before.medianMs
     remarks.push(
       `It does not run faster in ${latency.engine} (${change.toFixed(2)} times the time). ${
-        work && work.macsAfter < work.macsBefore * 0.9
+        cut
           ? 'It has fewer multiply-accumulates, but engines compute in blocks of channels: keep multiples of 8 or 16 of them.'
           : `${
               zeros > 0.01

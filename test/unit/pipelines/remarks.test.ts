@@ -30,3 +30,36 @@ describe('what is remarked on a loss', () => {
     expect(onLoss(12, all)).toBe('12 more of the 10000 examples are wrong.')
   })
 })
+
+describe('what is remarked where nothing happened', () => {
+  const untouched: RunReport = {
+    ...report,
+    files: { ...report.files, onnx: report.files.originalOnnx },
+    latency: { ...report.latency!, after: report.latency!.before },
+    work: { ...report.work!, macsAfter: report.work!.macsBefore },
+    size: { ...report.size, weightsKept: report.size.weights, ratios: { weights: 1, storage: 1, bytes: 1.2 } },
+  }
+
+  it('speaks of no zeros, codes or shared values', () => {
+    const remarks = remarksOn(untouched).join(' ')
+    expect(remarks).toContain('Hardly a weight was removed or shared')
+    expect(remarks).not.toMatch(/ONNX stores|Shared weights|Pruned weights/)
+  })
+
+  it('is told from shared values and from cut channels', () => {
+    const shared = { ...untouched, size: { ...untouched.size, ratios: { weights: 1, storage: 4, bytes: 5 } } }
+    expect(remarksOn(shared).join(' ')).toMatch(/ONNX stores codes.+Shared weights are looked up/)
+    const cut = { ...untouched, work: { ...report.work!, macsAfter: 0.5 * report.work!.macsBefore } }
+    expect(remarksOn(cut).join(' ')).toContain('It has fewer multiply-accumulates')
+    expect(remarksOn(cut).join(' ')).not.toContain('Hardly a weight')
+  })
+})
+
+it('credits no recipe with the zeros that were there before', () => {
+  expect(remarksOn(report).join(' ')).not.toContain('zero already')
+  const [first, ...others] = report.layers
+  const sparse = { ...first, before: { ...first.before, zeros: 0.6 * report.size.weights } }
+  expect(remarksOn({ ...report, layers: [sparse, ...others] })).toContain(
+    "Of the original's weights 60.0 % were zero already: all ratios count them as this recipe's work.",
+  )
+})
