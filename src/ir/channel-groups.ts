@@ -35,7 +35,7 @@ export interface MappedGroup extends ChannelGroup {
 }
 
 /**
- * All groups of channels of the main graph that a layer makes or reads, in the order of the layers. What cannot be cut is
+ * All groups of channels of the main graph that a layer makes or reads, in the order of the layers that make them. What cannot be cut is
  * among them, with its reason. Channels of a group are numbered in the order of their places.
  */
 export function channelGroups(model: Model): ChannelGroup[] {
@@ -52,7 +52,8 @@ export function mapGroups(map: ChannelMap): MappedGroup[] {
     members.set(root, made)
     return made
   }
-  for (const layer of layers(map.model))
+  const order = layers(map.model)
+  for (const layer of order)
     for (const tie of map.ties.get(layer.node) ?? []) {
       if (!tie.ports.some(({ side, index }) => side === 'input' && index === layer.input)) continue
       const data = layer.input === 0 ? 1 : 0
@@ -72,7 +73,11 @@ export function mapGroups(map: ChannelMap): MappedGroup[] {
     else bySignature.set(signature, [root])
   }
   placeMembers(map, members)
-  return named([...bySignature.values()].map((roots) => groupOf(map, roots, members)))
+  const groups = [...bySignature.values()].map((roots) => groupOf(map, roots, members))
+  const places = new Map(order.map((layer, place) => [layer, place]))
+  const placeOf = ({ producers, consumers }: ChannelGroup) =>
+    Math.min(...(producers.length > 0 ? producers : consumers).map(({ layer }) => places.get(layer)!))
+  return named(groups.toSorted((a, b) => placeOf(a) - placeOf(b)))
 }
 
 type Places = Map<Layer, number[]>

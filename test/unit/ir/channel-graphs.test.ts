@@ -215,6 +215,16 @@ describe('groups of channels', () => {
     )
   })
 
+  it('stand in the order of their layers, whatever the graph does with a later weight first', () => {
+    const { draft, noise, ints, conv } = kit()
+    const weight = draft.add('Reshape', [noise([4, 1, 1, 2]), ints(4, 2)])
+    const hidden = draft.add('Relu', [conv(draft.input('x', 'float32', [1, 2, 5, 5]), 2, 6, 'first')])
+    const pooled = draft.add('GlobalAveragePool', [draft.add('Relu', [conv(hidden, 6, 4, 'second')])])
+    draft.output(draft.add('MatMul', [draft.add('Flatten', [pooled]), weight], {}, { name: 'last' }), 'float32', [1, 2])
+    const made = channelGroups(draft.finish()).filter(({ producers }) => producers.length > 0)
+    expect(made.map(({ id }) => id)).toEqual(['first', 'second', 'last'])
+  })
+
   it('say when all channels of a layer are one', () => {
     const model = between(6, 1, (x, { conv }) => conv(x, 6, 1, 'single'))
     const single = channelGroups(model).find(({ id }) => id === 'single')
