@@ -34,8 +34,16 @@ import { structuredSparsity } from './pruning/structured-sparsity.ts'
 import { taylorGates } from './pruning/taylor-gates.ts'
 import { taylor } from './pruning/taylor.ts'
 import { thinet } from './pruning/thinet.ts'
+import { admmQuantization } from './quantization/admm-quantization.ts'
+import { binaryWeightNetworks } from './quantization/binary-weight-networks.ts'
+import { dorefaWeights } from './quantization/dorefa-weights.ts'
 import { entropyPenalised } from './quantization/entropy-penalised.ts'
+import { incrementalNetworkQuantization } from './quantization/incremental-network-quantization.ts'
+import { quantizedNeuralNetworks } from './quantization/quantized-neural-networks.ts'
 import { rateDistortion } from './quantization/rate-distortion.ts'
+import { shiftCnn } from './quantization/shift-cnn.ts'
+import { ternaryWeightNetworks } from './quantization/ternary-weight-networks.ts'
+import { uniform } from './quantization/uniform.ts'
 import { kMeans } from './sharing/k-means.ts'
 
 const records: readonly Method[] = [
@@ -73,8 +81,16 @@ const records: readonly Method[] = [
   taylorGates,
   taylor,
   thinet,
+  admmQuantization,
+  binaryWeightNetworks,
+  dorefaWeights,
   entropyPenalised,
+  incrementalNetworkQuantization,
+  quantizedNeuralNetworks,
   rateDistortion,
+  shiftCnn,
+  ternaryWeightNetworks,
+  uniform,
   kMeans,
 ]
 

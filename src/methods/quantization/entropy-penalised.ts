@@ -8,11 +8,10 @@ import { fromFloat32, toFloat32 } from '../../tensor/half.ts'
 import type { Tensor } from '../../tensor/tensor.ts'
 import { trainableParameters } from '../../training/parameters.ts'
 import { chooseLayers, layerChoiceOptions, layerOverrides, optionsOfLayer } from '../layer-choice.ts'
-import { ownBiases } from '../layer-biases.ts'
 import { defineMethod, type Context } from '../method.ts'
 import { adoptTrained, partialTrainingSettings, retrain, retrains } from '../retraining.ts'
 import { finiteWeights, isPlainFloat, withInitializers } from '../weights.ts'
-import { storedScale, withIntegerBias, withIntegerCodes, withoutIntegerCodes } from './integer-codes.ts'
+import { biasCodes, storedScale, withIntegerBias, withIntegerCodes, withoutIntegerCodes } from './integer-codes.ts'
 import { ratePenalty, type GridWeight } from './rate-penalty.ts'
 
 const ownOptions = {
@@ -188,15 +187,5 @@ function withCodes(model: Model, grids: Grids, biasBits: number): Model {
     const values = toFloat32(model.graph.initializers.get(layer.weight)!)
     return { layer, codes: Int16Array.from(codesOf(values, step)), scale: Float32Array.of(step) }
   })
-  const biases = [...ownBiases(model)].map(([bias, tensor]) => {
-    const values = finiteWeights(bias, tensor)
-    const largest = values.reduce((most, value) => Math.max(most, Math.abs(value)), 0)
-    const exact = largest === 0 ? 1 : 2 ** Math.ceil(Math.log2(largest / (2 ** (biasBits - 1) - 1)))
-    const scale = storedScale(tensor.dtype, Float32Array.of(exact))
-    return { bias, codes: Int16Array.from(codesOf(values, scale[0])), scale }
-  })
-  return withIntegerBias(
-    withIntegerCodes(model, coded),
-    biases.filter(({ scale }) => scale[0] > 0),
-  )
+  return withIntegerBias(withIntegerCodes(model, coded), biasCodes(model, biasBits))
 }

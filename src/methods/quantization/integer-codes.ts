@@ -1,23 +1,36 @@
 import { createDraft, type Draft } from '../../ir/draft.ts'
-import { graphIndex } from '../../ir/graph.ts'
-import type { Model } from '../../ir/model.ts'
+import { scaleIndices, type Granularity } from '../../ir/families/quantization.ts'
+import { graphIndex, type GraphIndex } from '../../ir/graph.ts'
+import { intAttribute, type Model } from '../../ir/model.ts'
 import type { Layer } from '../../ir/rewrite.ts'
 import { dtypes, type DType } from '../../tensor/dtype.ts'
-import { toNumbers } from '../../tensor/elements.ts'
+import { fromNumbers, toNumbers } from '../../tensor/elements.ts'
 import { fromFloat32, toFloat32 } from '../../tensor/half.ts'
-import { createTensor, elementCount, type Tensor } from '../../tensor/tensor.ts'
+import { elementCount } from '../../tensor/tensor.ts'
+import { ownBiases } from '../layer-biases.ts'
+import { finiteWeights } from '../weights.ts'
 
-/** Codes of a weight or a bias, in the order of its initializer, and what a code of 1 stands for. */
+/** Codes of a weight or a bias, in the order of its initializer: a code q stands for (q - zero point) · scale. */
 export interface IntegerCodes {
   /**
-   * Stored as int8 where all of them fit, otherwise as int16. A MatMul gets int16 in any case: with int8 onnxruntime
-   * makes the two an integer product, for which it rounds the layer's inputs to 8 bits.
+   * Stored as int8 where all of them fit, otherwise as int16; with a zero point as uint8 or uint16. Of a MatMul, and of a
+   * Gemm that does not transpose its weight, they take 16 bits in any case: with fewer onnxruntime makes the two one
+   * integer product, for which it rounds the layer's inputs to 8 bits.
    */
   readonly codes: Int8Array | Int16Array
-  /** One entry, or one for each index of `axis`. Stored in the initializer's own type: see `storedScale`. */
+  /** One entry, one for each index of `axis`, or one a block. Stored in the initializer's own type: see `storedScale`. */
   readonly scale: Float32Array
+  /** One a scale, of the codes' range; absent where all are 0. */
+  readonly zeroPoint?: Int16Array
   /** Axis of the initializer; needed where `scale` has more than one entry. */
   readonly axis?: number
+  /**
+   * Scales are for so many consecutive indices of `axis`, and for one index of every other axis: they have the shape of the
+   * initializer but for `axis`, which counts blocks.
+   */
+  readonly blockSize?: number
+  /** Whether codes of four bits are packed two a byte, as int4 or uint4. */
+  readonly packed?: boolean
 }
 
 export interface CodedWeight extends IntegerCodes {
@@ -58,47 +71,94 @@ function scaleType(dtype: DType): 'float32' | 'float16' {
   return dtype === 'float16' ? 'float16' : 'float32'
 }
 
+/** What the codes of the model's own biases are, of those that `among` has: multiples of a power of two. */
+export function biasCodes(model: Model, bits: number, among?: ReadonlySet<string>): CodedBias[] {
+  return [...ownBiases(model)].flatMap(([bias, tensor]) => {
+    if (among && !among.has(bias)) return []
+    const values = finiteWeights(bias, tensor)
+    const largest = values.reduce((most, value) => Math.max(most, Math.abs(value)), 0)
+    const exact = largest === 0 ? 1 : 2 ** Math.ceil(Math.log2(largest / (2 ** (bits - 1) - 1)))
+    const scale = storedScale(tensor.dtype, Float32Array.of(exact))
+    const codes = Int16Array.from(values, (value) => Math.round(value / scale[0]))
+    return scale[0] > 0 ? [{ bias, codes, scale }] : []
+  })
+}
+
 function withCodes(model: Model, items: readonly (IntegerCodes & { readonly name: string })[]): Model {
   if (items.length === 0) return model
   const draft = createDraft(model)
   const index = graphIndex(model.graph)
   for (const item of items) {
-    const wide = index.consumers(item.name).some(({ op }) => op === 'MatMul')
     const { dtype, shape } = model.graph.initializers.get(item.name)!
-    draft.redirect(item.name, dequantized(draft, item, { dtype, shape, wide }))
+    draft.redirect(item.name, dequantized(draft, item, { dtype, shape, wide: becomesIntegerProduct(item.name, index) }))
   }
   return draft.finish()
 }
 
+/** Whether onnxruntime would make DequantizeLinear and a reader of the value, perhaps behind others, one operator. */
+function becomesIntegerProduct(value: string, index: GraphIndex, asItIs = true): boolean {
+  return index.consumers(value).some((node) => {
+    if (node.op === 'MatMul') return true
+    const suits = asItIs && intAttribute(node, 'transB', 0) === 1
+    if (node.op === 'Gemm') return node.inputs[0] === value || (node.inputs[1] === value && !suits)
+    if (!['Transpose', 'Reshape', 'Cast', 'Identity'].includes(node.op)) return false
+    return becomesIntegerProduct(node.outputs[0], index, asItIs && node.op !== 'Transpose' && node.op !== 'Reshape')
+  })
+}
+
 function dequantized(
   draft: Draft,
-  { name, codes, scale, axis }: IntegerCodes & { readonly name: string },
+  item: IntegerCodes & { readonly name: string },
   { dtype, shape, wide }: { readonly dtype: DType; readonly shape: readonly number[]; readonly wide: boolean },
 ): string {
-  const fits = !wide && codes.every((code) => code >= -128 && code <= 127)
-  const stored: Tensor = fits
-    ? createTensor('int8', shape, Int8Array.from(codes))
-    : createTensor('int16', shape, Int16Array.from(codes))
-  const scaleShape = scale.length === 1 ? [] : [shape[axis!]]
+  const { name, codes, scale, zeroPoint, axis, blockSize } = item
+  const type = codeType(item, wide)
+  const scaleShape = shapeOfScales(item, shape)
   const inputs = [
-    draft.constant(`${name}.codes`, stored),
+    draft.constant(`${name}.codes`, fromNumbers(type, shape, codes)),
     draft.constant(`${name}.scale`, fromFloat32(scaleType(dtype), scaleShape, scale)),
+    ...(zeroPoint ? [draft.constant(`${name}.zero_point`, fromNumbers(type, scaleShape, zeroPoint))] : []),
   ]
-  const attributes: Record<string, number> = scale.length === 1 ? {} : { axis: axis! }
+  const attributes: Record<string, number> = scaleShape.length === 0 ? {} : { axis: axis! }
+  if (blockSize !== undefined) attributes.block_size = blockSize
   const value = draft.add('DequantizeLinear', inputs, attributes, { name: `${name}.dequantized` })
   return dtype === scaleType(dtype) ? value : draft.add('Cast', [value], { to: castCodes[dtype]! })
+}
+
+/** The narrowest type that holds the codes and their zero points. */
+function codeType({ codes, zeroPoint, packed }: IntegerCodes, wide: boolean): DType {
+  const sign = zeroPoint ? 'u' : ''
+  for (const bits of [4, 8] as const) {
+    if (wide || (bits === 4 && !packed)) continue
+    const [low, high] = zeroPoint ? [0, 2 ** bits - 1] : [-(2 ** (bits - 1)), 2 ** (bits - 1) - 1]
+    const fits = (code: number) => code >= low && code <= high
+    if (codes.every(fits) && (!zeroPoint || zeroPoint.every(fits))) return `${sign}int${bits}`
+  }
+  return `${sign}int16`
+}
+
+/** How the scales lie over an initializer. */
+function granularityOf({ scale, axis, blockSize }: IntegerCodes): Granularity {
+  if (blockSize !== undefined) return { kind: 'block', axis: axis!, size: blockSize }
+  return scale.length === 1 ? { kind: 'tensor' } : { kind: 'axis', axis: axis! }
+}
+
+function shapeOfScales(item: IntegerCodes, shape: readonly number[]): number[] {
+  const granularity = granularityOf(item)
+  if (granularity.kind === 'tensor') return []
+  const { axis } = granularity
+  if (granularity.kind === 'axis') return [shape[axis]]
+  return shape.map((size, at) => (at === axis ? Math.ceil(size / granularity.size) : size))
 }
 
 /** ONNX's numbers of the types that a Cast has to lead back to. */
 const castCodes: { readonly [T in DType]?: number } = { float64: 11, bfloat16: 16 }
 
 /** The numbers that codes stand for, in float32. */
-export function dequantize({ codes, scale, axis }: IntegerCodes, shape: readonly number[]): Float32Array {
-  const inner = axis === undefined ? codes.length : elementCount(shape.slice(axis + 1))
-  return Float32Array.from(
-    codes,
-    (code, i) => code * scale[scale.length === 1 ? 0 : Math.floor(i / inner) % scale.length],
-  )
+export function dequantize(item: IntegerCodes, shape: readonly number[]): Float32Array {
+  const { codes, scale, zeroPoint } = item
+  const at = scaleIndices(granularityOf(item), shape)
+  return Float32Array.from(codes, (code, i) => (code - (zeroPoint?.[at(i)] ?? 0)) * scale[at(i)])
 }
 
 /**

@@ -1,0 +1,206 @@
+import { z } from 'zod'
+import { constantValues } from '../../ir/constant-values.ts'
+import type { Model } from '../../ir/model.ts'
+import { layers, type Layer } from '../../ir/rewrite.ts'
+import type { Paper } from '../../paper.ts'
+import { fromFloat32, toFloat32 } from '../../tensor/half.ts'
+import type { Tensor } from '../../tensor/tensor.ts'
+import { withCodebooks } from '../codebooks.ts'
+import { chooseLayers, layerChoiceOptions, layerOverrides, optionsOfLayer } from '../layer-choice.ts'
+import { defineMethod, type Context, type Method, type ProofCheck } from '../method.ts'
+import { finiteWeights, isPlainFloat } from '../weights.ts'
+import { biasCodes, withIntegerBias, withIntegerCodes } from './integer-codes.ts'
+import {
+  quantizedLayer,
+  type GranularityOptions,
+  type QuantizedLayer,
+  type QuantizedWeights,
+} from './quantized-layer.ts'
+
+export type { BookCodes, QuantizedWeights, ScaledCodes } from './quantized-layer.ts'
+
+const granularities = ['tensor', 'channel', 'group'] as const
+
+/** The options of every weight quantizer that can be set for single layers too. */
+const layerOptions = {
+  granularity: z
+    .enum(granularities)
+    .describe('one scale a layer, one an output channel, or one for each group of inputs of a filter'),
+  groupSize: z
+    .number()
+    .int()
+    .min(2)
+    .max(65536)
+    .default(64)
+    .describe('inputs that share a scale with granularity: group; in a convolution those of one place of the kernel'),
+}
+
+const biasBits = z.number().int().min(2).max(16).optional().describe('bits of a bias; default: biases stay as they are')
+
+/** Bits of a code, between two bounds. */
+export function bitsOption(least: number, most: number, otherwise: number) {
+  return z.number().int().min(least).max(most).default(otherwise).describe('bits of a code')
+}
+
+type Own<Shape extends z.ZodRawShape> = z.infer<z.ZodObject<Shape>>
+
+/** What the paper's file supplies. */
+export interface WeightQuantizer<Name extends string, Shape extends z.ZodRawShape> {
+  readonly name: Name
+  readonly summary: string
+  readonly paper: Paper
+  /** What the paper lays a scale over; the default of the option. */
+  readonly granularity: GranularityOptions['granularity']
+  /** Options of its own, each with a default, that can also be set for single layers. */
+  readonly options: Shape
+  /** The whole-number option that is larger where codes say more, if there is one: it is what `strength` turns. */
+  readonly precision?: keyof Shape & string
+  /**
+   * Codes and scale, or codes and codebook, of weights that share them: a pure function, the projection on what the
+   * method can represent, that a training with latent weights asks as well as the conversion of a trained model.
+   * @param weights finite, at least one of them not zero; not changed.
+   */
+  quantize(weights: Float32Array, options: Own<Shape>): QuantizedWeights
+}
+
+type LayerOptions = GranularityOptions & Readonly<Record<string, unknown>>
+
+export type QuantizationOptions = LayerOptions & {
+  readonly biasBits?: number
+  readonly include?: readonly string[]
+  readonly exclude?: readonly string[]
+  readonly layers?: Readonly<Record<string, Partial<LayerOptions>>>
+}
+
+/** A method of the registry that also tells its projection. */
+export type WeightQuantization<Name extends string, Shape extends z.ZodRawShape> = Method<Name, QuantizationOptions> &
+  Pick<WeightQuantizer<Name, Shape>, 'quantize'>
+
+type AnyQuantizer = WeightQuantizer<string, z.ZodRawShape>
+
+/**
+ * Makes the record of a method that writes weights in few bits without training. In the result a weight is
+ * `DequantizeLinear(codes, scale)` with codes of 4, 8 or 16 bits, one scale a layer, a channel or a block of inputs; or,
+ * where values are no multiples of a scale, `Gather(codebook, Cast(codes))`. Biases stay as they are unless `biasBits`
+ * is set.
+ *
+ * Weights that are all zero stay zero, exactly, whether zero is among the method's values or not. A layer whose codes,
+ * scales and codebooks would take as much as its weights is skipped, and the report says why.
+ */
+export function defineWeightQuantizer<const Name extends string, Shape extends z.ZodRawShape>(
+  quantizer: WeightQuantizer<Name, Shape>,
+): WeightQuantization<Name, Shape> {
+  const any = quantizer as unknown as AnyQuantizer
+  const perLayer: z.ZodRawShape = {
+    ...quantizer.options,
+    granularity: layerOptions.granularity.default(quantizer.granularity),
+    groupSize: layerOptions.groupSize,
+  }
+  const unfilled = Object.fromEntries(Object.entries(perLayer).map(([key, schema]) => [key, withoutDefault(schema)]))
+  const options = z.strictObject({
+    ...perLayer,
+    biasBits,
+    ...layerChoiceOptions,
+    layers: layerOverrides(unfilled),
+  }) as unknown as z.ZodType<QuantizationOptions>
+  const { precision } = quantizer
+  const method = defineMethod<Name, QuantizationOptions>({
+    name: quantizer.name,
+    family: 'quantization',
+    summary: quantizer.summary,
+    paper: quantizer.paper,
+    needs: [],
+    options,
+    ...(precision === undefined ? {} : { strength: strengthBy(precision, unfilled[precision]) }),
+    apply: async (model, given, context) => quantizeModel(model, any, given, context),
+  })
+  return Object.freeze({ ...method, quantize: quantizer.quantize })
+}
+
+function withoutDefault(schema: z.core.$ZodType): z.core.$ZodType {
+  return schema instanceof z.ZodDefault ? schema.unwrap() : schema
+}
+
+/** At strength 0 codes say three bits, or the like, more than was asked for, at 2 three less; as far as bounds allow. */
+function strengthBy(key: string, schema: z.core.$ZodType) {
+  const { minValue, maxValue } = schema as z.ZodNumber
+  const turned = <A extends Readonly<Record<string, unknown>>>(item: A, strength: number): A => {
+    if (item[key] === undefined) return item
+    const wanted = Math.round((item[key] as number) + 3 * (1 - strength))
+    return { ...item, [key]: Math.min(maxValue!, Math.max(minValue!, wanted)) }
+  }
+  return (given: QuantizationOptions, strength: number): QuantizationOptions => ({
+    ...turned(given, strength),
+    layers:
+      given.layers && Object.fromEntries(Object.entries(given.layers).map(([name, o]) => [name, turned(o, strength)])),
+  })
+}
+
+interface Done {
+  readonly layer: Layer
+  readonly tensor: Tensor
+  readonly weights: Float32Array
+  readonly result: QuantizedLayer
+}
+
+function quantizeModel(model: Model, quantizer: AnyQuantizer, options: QuantizationOptions, context: Context): Model {
+  const { name } = quantizer
+  const chosen = chooseLayers(model, options, context)
+  const done: Done[] = []
+  for (const [position, layer] of chosen.entries()) {
+    context.signal?.throwIfAborted()
+    context.progress?.({ task: name, done: position, total: chosen.length, detail: { layer: layer.name } })
+    const found = quantizeOne(model, layer, quantizer, optionsOfLayer(options, layer, model))
+    if (typeof found === 'string') context.skip(layer.name, found)
+    else done.push(found)
+  }
+  context.progress?.({ task: name, done: chosen.length, total: chosen.length })
+  const coded = done.flatMap(({ result }) => result.coded ?? [])
+  const shared = done.flatMap(({ result }) => result.shared ?? [])
+  const ofLayers = new Set(done.flatMap(({ layer }) => layer.bias ?? []))
+  const biases = options.biasBits === undefined ? [] : biasCodes(model, options.biasBits, ofLayers)
+  const quantized = withCodebooks(withIntegerBias(withIntegerCodes(model, coded), biases), shared, false).model
+  if (done.length > 0) context.proved?.(checkValues(name, quantized, done))
+  return quantized
+}
+
+function quantizeOne(model: Model, layer: Layer, quantizer: AnyQuantizer, options: QuantizationOptions): Done | string {
+  if (!isPlainFloat(model, layer)) return 'its weights are not plain floats: they were shared or quantized before'
+  const tensor = model.graph.initializers.get(layer.weight)!
+  const weights = finiteWeights(layer.weight, tensor)
+  if (weights.length === 0) return 'it has no weights'
+  const result = quantizedLayer(layer, tensor, weights, options, (part) => quantizer.quantize(part, options))
+  return typeof result === 'string' ? result : { layer, tensor, weights, result }
+}
+
+/** Computes each weight from the graph, as an engine will, and compares it with what the method chose. */
+function checkValues(name: string, quantized: Model, done: readonly Done[]): ProofCheck {
+  const check = `${name}: codes say the chosen values`
+  const value = constantValues(quantized)
+  const now = new Map(layers(quantized).map((layer) => [layer.name, layer]))
+  const errors: number[] = []
+  let [bits, count] = [0, 0]
+  for (const { layer, tensor, weights, result } of done) {
+    const source = now.get(layer.name)?.source.find(({ op }) => op === (result.coded ? 'DequantizeLinear' : 'Gather'))
+    const computed = source && value(source.outputs[0])
+    const numbers = computed && toFloat32(fromFloat32(tensor.dtype, tensor.shape, toFloat32(computed)))
+    if (!numbers || numbers.some((number, i) => number !== result.values[i]))
+      return { check, passed: false, detail: `the weights of '${layer.name}' are not those that were chosen` }
+    errors.push(relativeError(weights, result.values))
+    bits += result.bits * weights.length
+    count += weights.length
+  }
+  const [least, most] = [Math.min(...errors), Math.max(...errors)].map((error) => error.toPrecision(2))
+  const detail = `${done.length} layers at ${(bits / count).toFixed(2)} bits a weight with scales, before entropy coding`
+  return { check, passed: true, detail: `${detail}; relative error of the weights ${least} to ${most}` }
+}
+
+/** The root mean square of the changes relative to that of the weights. */
+function relativeError(weights: Float32Array, values: Float32Array): number {
+  let [error, size] = [0, 0]
+  for (let i = 0; i < weights.length; i++) {
+    error += (values[i] - weights[i]) ** 2
+    size += weights[i] * weights[i]
+  }
+  return size === 0 ? 0 : Math.sqrt(error / size)
+}

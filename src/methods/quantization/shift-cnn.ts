@@ -1,0 +1,43 @@
+import { z } from 'zod'
+import { bitsOption, defineWeightQuantizer } from './family.ts'
+import { nearestPower } from './powers-of-two.ts'
+
+/**
+ * Writes each weight, relative to the largest, as a sum of N signed powers of two or zeros, each the nearest of a codebook
+ * to what those before it leave: a product becomes N shifts and additions. A weight takes N · B bits.
+ */
+export const shiftCnn = defineWeightQuantizer({
+  name: 'shift-cnn',
+  summary: 'Writes each weight as a sum of a few powers of two, found greedily, without retraining.',
+  paper: {
+    title: 'ShiftCNN: Generalized Low-Precision Architecture for Inference of Convolutional Neural Networks',
+    authors: 'Gudovskiy, Rigazio',
+    venue: 'arXiv',
+    year: 2017,
+    arxiv: '1706.02393',
+  },
+  granularity: 'tensor',
+  options: {
+    codebooks: z.number().int().min(1).max(4).default(2).describe('powers of two that a weight is the sum of'),
+    bits: bitsOption(2, 4, 4).describe('bits of the place in one codebook'),
+  },
+  precision: 'codebooks',
+  // Section 3.1: C_n = {0, ±2^(-n+1), ..., ±2^(-n-⌊M/2⌋+2)}, M = 2^B - 1; r <- r - nearest of C_n to r: [n] -> codes [n].
+  quantize(weights, { codebooks, bits }) {
+    const powers = 2 ** (bits - 1) - 1
+    const smallest = 2 - codebooks - powers
+    const largest = weights.reduce((top, weight) => Math.max(top, Math.abs(weight)), 0)
+    const codes = Int16Array.from(weights, (weight) => {
+      let code = 0
+      let rest = weight / largest
+      for (let n = 1; n <= codebooks; n++) {
+        const power = nearestPower(rest, 2 - n - powers, 1 - n)
+        if (power === undefined) continue
+        code += Math.sign(rest) * 2 ** (power - smallest)
+        rest -= Math.sign(rest) * 2 ** power
+      }
+      return code
+    })
+    return { codes, scale: largest * 2 ** smallest }
+  },
+})
