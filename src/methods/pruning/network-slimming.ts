@@ -43,7 +43,7 @@ export const networkSlimming = defineFilterPruner({
   scale: 'none',
   async before({ model, layers, options: { lambda, sparse }, context }) {
     const scales = layers.map((layer) => scaleBehind(layer, model))
-    if (sparse === false || !retrains(sparse, context)) return model
+    if (scales.length === 0 || sparse === false || !retrains(sparse, context)) return model
     const penalties = [(draft: Draft) => sumOfMagnitudes(draft, new Set(scales), lambda)]
     return retrainMasked(model, new Map(), sparse, context, 'sparse training', { penalties })
   },

@@ -67,6 +67,17 @@ describe('network slimming', () => {
     expect(values(result, 'two.bn.weight')).toEqual([...new Float32Array([0.6, 0.05, -0.3, 1])])
   })
 
+  it('trains nothing where no channel can be cut, and says why', async () => {
+    const model = convolutions(one, two)
+    const skipped: string[] = []
+    const where = {
+      ...context(true),
+      skip: (layer: string, reason: string) => void skipped.push(`${layer}: ${reason}`),
+    }
+    expect(await slim(model, { include: ['fc'], retrain: false }, where)).toBe(model)
+    expect(skipped.join()).toMatch(/fc: its filters cannot be removed: .* is an output of the model/)
+  })
+
   it('drives scales towards zero while training, the more the larger lambda is', async () => {
     const model = convolutions(one, two)
     const sparse = { epochs: 6, batchSize: 16, learningRate: 0.05 }
