@@ -26,8 +26,12 @@ table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nu
 th { text-align: left; font-weight: 600; color: var(--soft); font-size: 12px; padding: 9px 12px 7px 0; white-space: nowrap; }
 td { padding: 7px 12px 7px 0; border-top: 1px solid var(--line); vertical-align: middle; }
 th.n, td.n { text-align: right; white-space: nowrap; }
-td.name { font-weight: 600; overflow-wrap: anywhere; min-width: 150px; }
+td.name { font-weight: 600; overflow-wrap: anywhere; min-width: 100px; }
+td .arrow { font-size: inherit; padding: 0 3px 0 0; }
+td.n .arrow::before { content: '\\A'; white-space: pre; }
 td .sub { font-weight: 400; color: var(--soft); font-size: 12px; }
+td .sub .arrow { padding: 0 3px; }
+td .bar { width: 48px; }
 .bar { display: inline-block; width: 70px; height: 7px; border-radius: 4px; background: var(--track); overflow: hidden; vertical-align: 1px; margin-left: 8px; }
 .bar i { display: block; height: 100%; background: var(--leaf); border-radius: 4px; }
 .stack { display: flex; height: 34px; border-radius: 8px; overflow: hidden; margin: 14px 0 10px; gap: 2px; }
