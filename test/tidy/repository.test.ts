@@ -3,6 +3,10 @@ import { execFileSync } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { describe, expect, it } from 'vitest'
+import { methods } from '../../src/methods/index.ts'
+import { benchNetworks } from '../../src/papers/criteria/networks.ts'
+import { criteriaPage } from '../../src/papers/criteria/page.ts'
+import { parseCriteriaResults } from '../../src/papers/criteria/results.ts'
 import { papersPage, withSummary } from '../../src/papers/page.ts'
 import { parseResults } from '../../src/papers/results.ts'
 import { paperRows } from '../../src/papers/rows/index.ts'
@@ -80,6 +84,19 @@ describe('the repository', () => {
     expect(read('docs/papers.md')).toBe(papersPage(rows, results))
     expect(read('README.md')).toContain('<!-- written by npm run papers -->')
     expect(read('README.md')).toBe(withSummary(read('README.md'), rows, results))
+  })
+
+  it('shows the comparison of criteria as it was measured', () => {
+    const results = new Map(
+      tracked
+        .filter((path) => /^docs\/criteria\/.*\.json$/.test(path))
+        .map((path) => parseCriteriaResults(read(path), path))
+        .map((parsed) => [parsed.network, parsed]),
+    )
+    const criteria = [...methods.values()].filter(({ removes }) => removes === 'filters')
+    expect(read('docs/criteria.md')).toBe(criteriaPage(benchNetworks, criteria, results))
+    for (const { entries } of results.values())
+      expect(entries.some(({ criterion }) => criterion === 'random-filters')).toBe(true)
   })
 
   it('records no download addresses in the lock file', () => {
