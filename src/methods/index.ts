@@ -2,6 +2,8 @@
 import type { Method } from './method.ts'
 import { foldBatchNorm } from './architecture/fold-batch-norm.ts'
 import { huffman } from './coding/huffman.ts'
+import { fixedPointFactorization } from './factorization/fixed-point-factorization.ts'
+import { semiBinaryDecomposition } from './factorization/semi-binary-decomposition.ts'
 import { activationCorrelation } from './pruning/activation-correlation.ts'
 import { activationDeviation } from './pruning/activation-deviation.ts'
 import { activationEntropy } from './pruning/activation-entropy.ts'
@@ -36,6 +38,7 @@ import { taylor } from './pruning/taylor.ts'
 import { thinet } from './pruning/thinet.ts'
 import { admmQuantization } from './quantization/admm-quantization.ts'
 import { binaryWeightNetworks } from './quantization/binary-weight-networks.ts'
+import { binaryWeightsHashing } from './quantization/binary-weights-hashing.ts'
 import { dorefaWeights } from './quantization/dorefa-weights.ts'
 import { entropyPenalised } from './quantization/entropy-penalised.ts'
 import { incrementalNetworkQuantization } from './quantization/incremental-network-quantization.ts'
@@ -49,6 +52,8 @@ import { kMeans } from './sharing/k-means.ts'
 const records: readonly Method[] = [
   foldBatchNorm,
   huffman,
+  fixedPointFactorization,
+  semiBinaryDecomposition,
   activationCorrelation,
   activationDeviation,
   activationEntropy,
@@ -83,6 +88,7 @@ const records: readonly Method[] = [
   thinet,
   admmQuantization,
   binaryWeightNetworks,
+  binaryWeightsHashing,
   dorefaWeights,
   entropyPenalised,
   incrementalNetworkQuantization,

@@ -2,25 +2,15 @@ import { storageWithIndices } from '../codecs/accounting.ts'
 import type { Dataset } from '../datasets/dataset.ts'
 import type { Engine, Session } from '../engines/engine.ts'
 import { describePack } from '../formats/pack/describe.ts'
-import { layerEnergy } from '../hardware/energy.ts'
-import { layerWork } from '../hardware/layer-work.ts'
 import type { Model } from '../ir/model.ts'
 import { layers, type Layer } from '../ir/rewrite.ts'
 import { layerKind } from '../methods/layer-choice.ts'
 import { constantsOf, isPlainFloat, weightsOfLayers } from '../methods/weights.ts'
 import { dtypes } from '../tensor/dtype.ts'
-import { byteLength, elementCount, type Tensor } from '../tensor/tensor.ts'
+import { byteLength, type Tensor } from '../tensor/tensor.ts'
 import { evaluate } from '../training/evaluate.ts'
 import { denseLayers } from './dense.ts'
-import { histogramOf, rangeOf } from './histogram.ts'
-import type {
-  AccuracyMeasure,
-  BytesPart,
-  LatencyComparison,
-  LayerResult,
-  SizeMeasure,
-  WorkComparison,
-} from './result.ts'
+import type { AccuracyMeasure, BytesPart, LatencyComparison, SizeMeasure } from './result.ts'
 
 /**
  * The bytes of a model's parameters as they are: its float initializers, and where weights are stored as codes, these.
@@ -190,91 +180,6 @@ function quartiles(times: readonly number[]) {
   const sorted = [...times].sort((a, b) => a - b)
   const at = (share: number) => sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))]
   return { lowMs: at(0.25), medianMs: at(0.5), highMs: at(0.75) }
-}
-
-/** The table of layers: shapes, work, density, bits and bytes before and after, and the errors of their outputs. */
-export function measureLayers(
-  original: Model,
-  model: Model,
-  pack: Uint8Array,
-  outputErrors: ReadonlyMap<string, number>,
-): LayerResult[] {
-  const bytesOf = bytesByTensor(model, pack)
-  const [workBefore, workAfter] = [layerWork(original), layerWork(model)]
-  const dense = denseLayers(model)
-  const after = new Map(dense.layers.map((layer) => [layer.name, layer]))
-  const own = new Map(layers(model).map((layer) => [layer.name, layer]))
-  return Array.from(denseLayers(original), ({ layer, values, shape, bytes }) => {
-    const result = after.has(layer.name) ? dense.read(after.get(layer.name)!) : undefined
-    const stored = own.get(layer.name)
-    if (!result || !stored) return []
-    const constants = constantsOf(model, stored)
-    const bytesAfter = Math.round([...constants].reduce((sum, name) => sum + (bytesOf.get(name) ?? 0), 0))
-    const density = densityOf(result.values)
-    const [was, is] = [workBefore.get(layer.name), workAfter.get(layer.name)]
-    const work = was &&
-      is && {
-        macsBefore: was.macs,
-        macsAfter: is.macs,
-        energyPjBefore: layerEnergy(was, densityOf(values)).energyPj,
-        energyPjAfter: layerEnergy(is, density).energyPj,
-      }
-    const { from, to } = rangeOf(values)
-    const bias = layer.bias ? elementCount(original.graph.initializers.get(layer.bias)?.shape ?? [0]) : 0
-    const outputError = outputErrors.get(layer.name)
-    return [
-      {
-        name: layer.name,
-        op: layer.node.op,
-        weight: layer.weight,
-        shape,
-        ...(result.shape.join() === shape.join() ? {} : { shapeAfter: result.shape }),
-        parameters: values.length + bias,
-        ...(work ? { work } : {}),
-        density,
-        bitsPerWeight: (bytesAfter * 8) / Math.max(1, values.length),
-        bytesBefore: bytes,
-        bytesAfter,
-        ...(outputError === undefined ? {} : { outputError }),
-        before: histogramOf(values, from, to),
-        after: histogramOf(result.values, from, to),
-      },
-    ]
-  }).flat()
-}
-
-/** The share of the weights that is not zero. */
-function densityOf(values: Float32Array): number {
-  let kept = 0
-  for (let i = 0; i < values.length; i++) if (values[i] !== 0) kept++
-  return kept / Math.max(1, values.length)
-}
-
-/** The work of all layers together; undefined where that of one is not known, or there are none. */
-export function totalWork(all: readonly LayerResult[]): WorkComparison | undefined {
-  if (all.length === 0) return undefined
-  const total = { macsBefore: 0, macsAfter: 0, energyPjBefore: 0, energyPjAfter: 0 }
-  for (const { work } of all) {
-    if (!work) return undefined
-    for (const key of Object.keys(total) as (keyof WorkComparison)[]) total[key] += work[key]
-  }
-  return total
-}
-
-/**
- * The bytes of each initializer in the pack. Small ones lie in streams that they share; of these each gets its part by
- * its size before coding.
- */
-function bytesByTensor(model: Model, pack: Uint8Array): Map<string, number> {
-  const result = new Map<string, number>()
-  let common = 0
-  for (const { tensor, kind, bytes } of describePack(pack).streams)
-    if (tensor !== undefined) result.set(tensor, (result.get(tensor) ?? 0) + bytes)
-    else if (kind === 'small constants') common += bytes
-  const small = [...model.graph.initializers].filter(([name]) => !result.has(name))
-  const total = small.reduce((sum, [, tensor]) => sum + byteLength(tensor), 0)
-  for (const [name, tensor] of small) result.set(name, total === 0 ? 0 : (common * byteLength(tensor)) / total)
-  return result
 }
 
 /** Where the bytes of a pack are, by kind of content. The parts add up to the whole file. */

@@ -242,14 +242,19 @@ function bar(share: number): Markup {
   return html`<span class="bar"><i style="width:${(Math.min(1, Math.max(0, share)) * 100).toFixed(1)}%"></i></span>`
 }
 
+/** The shapes of what a layer became, where they are others. */
+function shapesAfter({ shapeAfter, parts: split }: LayerResult): string | undefined {
+  return split ? split.map(({ shape }) => shape.join(' × ')).join(', ') : shapeAfter?.join(' × ')
+}
+
 function layerTable(layers: readonly LayerResult[]): Markup {
   const row = (layer: LayerResult) =>
     html`<tr>
       <td class="name">
         ${layer.name}
-        <div class="sub">${layer.op}</div>
+        <div class="sub">${arrow(layer.op, layer.parts?.map(({ op }) => op).join(', '))}</div>
       </td>
-      <td class="n">${arrow(layer.shape.join(' × '), layer.shapeAfter?.join(' × '))}</td>
+      <td class="n">${arrow(layer.shape.join(' × '), shapesAfter(layer))}</td>
       <td class="n">${count(layer.parameters)}</td>
       <td class="n">${layer.work ? arrow(count(layer.work.macsBefore), count(layer.work.macsAfter)) : '–'}</td>
       <td class="n">
@@ -281,16 +286,17 @@ function layerTable(layers: readonly LayerResult[]): Markup {
 function plot(layer: LayerResult): Markup {
   const width = 240
   const height = 84
-  const zeros = layer.after.zeros - layer.before.zeros
+  const zeros = layer.after ? layer.after.zeros - layer.before.zeros : 0
+  const note = layer.parts ? `became ${layer.parts.map(({ name }) => name).join(', ')}` : ''
   return html`<figure>
-    <figcaption>${layer.name} <span>${zeros > 0 ? `${count(zeros)} became zero` : ''}</span></figcaption>
+    <figcaption>${layer.name} <span>${zeros > 0 ? `${count(zeros)} became zero` : note}</span></figcaption>
     <svg
       viewBox="0 0 ${width} ${height + 14}"
       role="img"
       aria-label="Histogram of the weights of ${layer.name} before and after"
     >
       <path class="was" d="${outline(layer.before, width, height)}" />
-      <path class="is" d="${outline(layer.after, width, height)}" />
+      ${layer.after && html`<path class="is" d="${outline(layer.after, width, height)}" />`}
       <line class="axis" x1="0" x2="${width}" y1="${height}" y2="${height}" />
       <text x="0" y="${height + 11}">${layer.before.from.toPrecision(2)}</text>
       <text x="${width}" y="${height + 11}" text-anchor="end">${layer.before.to.toPrecision(2)}</text>

@@ -83,6 +83,14 @@ export interface WorkComparison {
   readonly energyPjAfter: number
 }
 
+/** One of the nodes that stand for a layer. */
+export interface LayerPart {
+  readonly name: string
+  readonly op: string
+  /** Of its weights, or of the constant that it reads. */
+  readonly shape: readonly number[]
+}
+
 export interface LayerResult {
   readonly name: string
   readonly op: string
@@ -90,6 +98,8 @@ export interface LayerResult {
   readonly shape: readonly number[]
   /** The shape of the weight in the result; absent where it is the same. */
   readonly shapeAfter?: readonly number[]
+  /** What it became, in order, where it became several; all figures are then those of the parts together. */
+  readonly parts?: readonly LayerPart[]
   /** Weights and bias. */
   readonly parameters: number
   /** What one example takes; absent where shapes cannot be told. */
@@ -104,7 +114,8 @@ export interface LayerResult {
   /** Root mean square of the output's difference to the original's, over that of the original's; absent where not comparable. */
   readonly outputError?: number
   readonly before: Histogram
-  readonly after: Histogram
+  /** Absent where the layer became several, whose weights are others. */
+  readonly after?: Histogram
 }
 
 export interface BytesPart {

@@ -10,15 +10,8 @@ import type { Context, ProofCheck, Sensitivity } from '../methods/method.ts'
 import type { ProgressListener } from '../progress.ts'
 import type { CheckpointStore } from '../training/checkpoint.ts'
 import { fedInputs, sampleInputs } from '../datasets/inputs.ts'
-import {
-  measureAccuracy,
-  measureLatency,
-  measureLayers,
-  measureSize,
-  packParts,
-  parameterBytes,
-  totalWork,
-} from './measure.ts'
+import { measureAccuracy, measureLatency, measureSize, packParts, parameterBytes } from './measure.ts'
+import { measureLayers, totalWork } from './measure-layers.ts'
 import { prove } from './proof.ts'
 import type { Recipe } from './recipe.ts'
 import { remarksOn } from './remarks.ts'

@@ -1,5 +1,5 @@
 /**
- * Linear algebra on dense matrices of 64-bit floats, [size, size], row-major. Only additions, multiplications, divisions
+ * Linear algebra on dense matrices of 64-bit floats, [size, size] where nothing else is said, row-major. Only additions, multiplications, divisions
  * and square roots in a fixed order: the same on every machine.
  */
 
@@ -83,6 +83,29 @@ export function addToInverse(inverse: Float64Array, size: number, x: Float64Arra
   }
 }
 
+/** The product of a matrix, [rows, vector], and a vector. */
+export function times(matrix: Float64Array, rows: number, vector: Float64Array): Float64Array {
+  const result = new Float64Array(rows)
+  for (let i = 0; i < rows; i++) result[i] = dot(matrix, i * vector.length, vector, 0, vector.length)
+  return result
+}
+
+/** The product of the transposed matrix, [vector, columns], and a vector. */
+export function transposedTimes(matrix: Float64Array, columns: number, vector: Float64Array): Float64Array {
+  const result = new Float64Array(columns)
+  for (let i = 0; i < vector.length; i++) {
+    const factor = vector[i]
+    const row = i * columns
+    if (factor !== 0) for (let j = 0; j < columns; j++) result[j] += factor * matrix[row + j]
+  }
+  return result
+}
+
+/** The sum of products of two vectors. */
+export function innerProduct(left: Float64Array, right: Float64Array): number {
+  return dot(left, 0, right, 0, left.length)
+}
+
 /** The inverse of a lower triangular matrix. */
 function invertTriangle(factor: Float64Array, size: number): Float64Array {
   const inverse = new Float64Array(size * size)
@@ -101,7 +124,10 @@ function invertTriangle(factor: Float64Array, size: number): Float64Array {
 
 /** The product of two runs of `count` elements; four sums at a time, since an addition waits for the one before it. */
 function dot(left: Float64Array, a: number, right: Float64Array, b: number, count: number): number {
-  let [s0, s1, s2, s3] = [0, 0, 0, 0]
+  let s0 = 0
+  let s1 = 0
+  let s2 = 0
+  let s3 = 0
   let k = 0
   for (; k + 3 < count; k += 4) {
     s0 += left[a + k] * right[b + k]

@@ -60,6 +60,20 @@ describe('formatReport', () => {
     expect(page.match(/&quot;&gt;&lt;script&gt;/g)!.length).toBeGreaterThan(8)
   })
 
+  it('shows what a layer became that is several now', () => {
+    const report = sampleReport()
+    const { after: _, ...first } = report.layers[0]
+    const parts = [
+      { name: 'ip1.v', op: 'Gemm', shape: [20, 784] },
+      { name: 'ip1.d', op: 'Mul', shape: [20] },
+      { name: 'ip1.u<', op: 'Gemm', shape: [300, 20] },
+    ]
+    const page = formatReport({ ...report, layers: [{ ...first, parts }, ...report.layers.slice(1)] })
+    for (const words of ['Gemm, Mul, Gemm', '20 × 784, 20, 300 × 20', 'became ip1.v, ip1.d, ip1.u&lt;'])
+      expect(page).toContain(words)
+    expect(formatReport(report)).not.toContain('became ip1')
+  })
+
   it('says the same as JSON', () => {
     const report = sampleReport()
     expect(JSON.parse(formatReportJson(report))).toEqual(report)

@@ -1,0 +1,114 @@
+import { z } from 'zod'
+import type { Model } from '../../ir/model.ts'
+import { layers, type Layer } from '../../ir/rewrite.ts'
+import { binaryRow } from '../binary-rows.ts'
+import type { InputMoments } from '../calibration.ts'
+import { chooseLayers, layerChoiceOptions } from '../layer-choice.ts'
+import { defineMethod, type Context } from '../method.ts'
+import { createPace } from '../pace.ts'
+import { hessianOptions, joinRows, momentsOfWeights, NO_MOMENTS, rowHessian, splitRows } from '../row-hessians.ts'
+import { weightRows, type WeightRows } from '../weight-rows.ts'
+import { finiteWeights, isPlainFloat } from '../weights.ts'
+import { storedScale, withIntegerCodes } from './integer-codes.ts'
+
+const options = z.strictObject({ ...hessianOptions, ...layerChoiceOptions })
+type Options = z.infer<typeof options>
+
+/**
+ * Makes each filter a scale times signs, w ≈ α b, such that products with the layer's inputs are preserved, as hashing does:
+ * |wᵀX - α bᵀX|² is least, by α and by one sign after the other in turn. Layers are done in order, each for the inputs that
+ * those done before it give. The result is one bit a weight and one scale an output channel, without training.
+ *
+ * First and last layers are binarized like the others: `exclude` leaves them as they are. A row of zeros stays that.
+ *
+ * Differs from the paper: the moments X Xᵀ are damped, against what few examples do not show; the products to preserve are
+ * those of w with the same inputs X. No training follows.
+ */
+export const binaryWeightsHashing = defineMethod({
+  name: 'binary-weights-hashing',
+  family: 'quantization',
+  summary: 'Makes each filter a scale times signs that keep its products with the inputs, layer by layer.',
+  paper: {
+    title: 'From Hashing to CNNs: Training Binary Weight Networks via Hashing',
+    authors: 'Hu, Wang, Cheng',
+    venue: 'AAAI',
+    year: 2018,
+    arxiv: '1802.02733',
+  },
+  needs: ['calibration-data'],
+  options,
+  apply: binarize,
+})
+
+async function binarize(model: Model, given: Options, context: Context): Promise<Model> {
+  const chosen = chooseLayers(model, given, context).map(({ weight }) => weight)
+  const pace = createPace(context)
+  let current = model
+  for (const [position, weight] of chosen.entries()) {
+    const layer = layers(current).find((one) => one.weight === weight)!
+    const { name } = layer
+    context.signal?.throwIfAborted()
+    context.progress?.({
+      task: 'binary-weights-hashing',
+      done: position,
+      total: chosen.length,
+      detail: { layer: name },
+    })
+    const found = rowsOf(current, layer)
+    if (typeof found === 'string') {
+      context.skip(name, found)
+      continue
+    }
+    const { rows, values } = found
+    const moments = (await momentsOfWeights(current, new Set([weight]), given.samples, context)).get(weight)
+    if (!moments) {
+      context.skip(name, NO_MOMENTS)
+      continue
+    }
+    const { codes, scale } = await hash(rows, values, moments, given.damping, pace)
+    const stored = storedScale(current.graph.initializers.get(weight)!.dtype, scale)
+    if (stored.every((value) => value > 0))
+      current = withIntegerCodes(current, [{ layer, codes, scale: stored, axis: layer.outAxis!, packed: true }])
+    else context.skip(name, 'its weights are too small for a scale of their type')
+  }
+  context.progress?.({ task: 'binary-weights-hashing', done: chosen.length, total: chosen.length })
+  return current
+}
+
+/** The codes and the scales of all rows; those of a row of zeros are zeros with a scale of 1. */
+async function hash(
+  rows: WeightRows,
+  values: readonly Float64Array[],
+  moments: InputMoments,
+  damping: number,
+  pace: (multiplications: number) => Promise<void>,
+): Promise<{ codes: Int8Array; scale: Float32Array }> {
+  const { count, length, groups } = rows
+  const codes = values.map(() => new Float64Array(length))
+  const scale = new Float32Array(count).fill(1)
+  for (let group = 0; group < groups; group++) {
+    const hessian = rowHessian(moments, group, damping)
+    for (let r = (group * count) / groups; r < ((group + 1) * count) / groups; r++) {
+      const binary = binaryRow(hessian, length, values[r])
+      if (binary.scale > 0) {
+        codes[r].set(binary.signs)
+        scale[r] = binary.scale
+      }
+      await pace(4 * length ** 2)
+    }
+  }
+  return { codes: Int8Array.from(joinRows(codes, rows)), scale }
+}
+
+/** The rows of a layer, one for each index of its output axis; or why there are none. */
+function rowsOf(model: Model, layer: Layer): { rows: WeightRows; values: Float64Array[] } | string {
+  if (!isPlainFloat(model, layer)) return 'its weights are not plain floats: they were shared or quantized before'
+  const values = finiteWeights(layer.weight, model.graph.initializers.get(layer.weight)!)
+  if (values.length === 0) return 'it has no weights'
+  const rows = weightRows(model, layer)
+  if (!rows) return 'a Reshape or a batch of matrices hides which of its weights are summed'
+  if (!rows.whole || layer.node.op === 'ConvTranspose')
+    return 'the rows of a transposed convolution are not its output channels: one scale for each of these fits none'
+  if (rows.length === 1) return 'its rows have one weight: a scale for each would take as much'
+  return { rows, values: splitRows(values, rows) }
+}
