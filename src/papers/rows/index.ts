@@ -8,6 +8,7 @@ import { lenet300100Smallest } from './lenet-300-100-smallest.ts'
 import { lenet5DeepCompression } from './lenet-5-deep-compression.ts'
 import { lenet5Smallest } from './lenet-5-smallest.ts'
 import { resnet20EntropyPenalised } from './resnet20-entropy-penalised.ts'
+import { resnet20FilterL1 } from './resnet20-filter-l1.ts'
 import { resnet20Pruned } from './resnet20-pruned.ts'
 import { squeezenetDistilled } from './squeezenet-distilled.ts'
 import { squeezenetWeightsOnly } from './squeezenet-weights-only.ts'
@@ -21,6 +22,7 @@ const records: readonly PaperRow[] = [
   lenet5DeepCompression,
   lenet5Smallest,
   resnet20EntropyPenalised,
+  resnet20FilterL1,
   resnet20Pruned,
   squeezenetDistilled,
   squeezenetWeightsOnly,
