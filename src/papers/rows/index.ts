@@ -12,6 +12,7 @@ import { resnet20FilterL1 } from './resnet20-filter-l1.ts'
 import { resnet20Pruned } from './resnet20-pruned.ts'
 import { squeezenetDistilled } from './squeezenet-distilled.ts'
 import { squeezenetWeightsOnly } from './squeezenet-weights-only.ts'
+import { structuredSparsityLenet5 } from './structured-sparsity-lenet-5.ts'
 
 const records: readonly PaperRow[] = [
   deepCompressionLossless,
@@ -26,6 +27,7 @@ const records: readonly PaperRow[] = [
   resnet20Pruned,
   squeezenetDistilled,
   squeezenetWeightsOnly,
+  structuredSparsityLenet5,
 ]
 
 export const paperRows: ReadonlyMap<string, PaperRow> = new Map(
