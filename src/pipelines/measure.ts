@@ -7,9 +7,10 @@ import { layers, type Layer } from '../ir/rewrite.ts'
 import { layerKind } from '../methods/layer-choice.ts'
 import { constantsOf, isPlainFloat, weightsOfLayers } from '../methods/weights.ts'
 import { dtypes } from '../tensor/dtype.ts'
+import { elementsOf } from '../tensor/elements.ts'
 import { byteLength, type Tensor } from '../tensor/tensor.ts'
 import { evaluate } from '../training/evaluate.ts'
-import { denseLayers } from './dense.ts'
+import { denseLayers, type DenseLayer } from './dense.ts'
 import type { AccuracyMeasure, BytesPart, LatencyComparison, SizeMeasure } from './result.ts'
 
 /**
@@ -45,7 +46,7 @@ export function measureSize(original: Model, model: Model, packBytes: number): S
     const weights = dense.read(layer)
     if (!weights) continue
     const stored = own.get(layer.name) ?? layer
-    const account = storageOf(weights.values, weights.bytes, layerKind(layer), isPlainFloat(model, stored))
+    const account = storageOf(weights, layerKind(layer), isPlainFloat(model, stored), codingOf(model, stored))
     kept += account.survivors
     storageBytes += account.bytes
     for (const name of constantsOf(model, stored)) counted.add(name)
@@ -77,14 +78,39 @@ function weightCount(model: Model): number {
   return total
 }
 
-/** Section 3 of Deep Compression: 8-bit indices for convolutions, 5-bit ones for dense layers; 32 bits a codebook entry. */
-function storageOf(values: Float32Array, bytes: number, kind: 'conv' | 'dense', plain: boolean) {
+interface Coding {
+  /** How many different codes there are. */
+  readonly codes: number
+  /** Bits of scales, zero points and codebooks. */
+  readonly tableBits: number
+}
+
+/** Of a layer whose weights are stored as codes; undefined for others. */
+function codingOf(model: Model, layer: Layer): Coding | undefined {
+  const { initializers } = model.graph
+  const codes = initializers.get(layer.weight)
+  if (!codes || dtypes[codes.dtype].kind !== 'integer') return undefined
+  const tables = [...constantsOf(model, layer)].flatMap((name) =>
+    name === layer.weight ? [] : initializers.get(name)!,
+  )
+  const kept = tables.filter(({ dtype }) => dtypes[dtype].kind === 'float' || dtypes[dtype].bits <= MOST_CODE_BITS)
+  return {
+    codes: new Set<unknown>(elementsOf(codes)).size,
+    tableBits: kept.reduce((bits, tensor) => bits + 8 * byteLength(tensor), 0),
+  }
+}
+
+/** Section 3 of Deep Compression: 8-bit indices for convolutions, 5-bit ones for dense layers, codebooks as they are. */
+function storageOf({ values, bytes }: DenseLayer, kind: 'conv' | 'dense', plain: boolean, coding?: Coding) {
   const indexBits = kind === 'conv' ? 8 : 5
   const valueBits = (bytes * 8) / Math.max(1, values.length)
   if (plain) return storageWithIndices(values, { bits: valueBits, indexBits })
-  const codebook = new Set(values).size
-  const bits = Math.max(1, Math.ceil(Math.log2(codebook)))
-  return storageWithIndices(values, { bits, indexBits, codebook, codebookBits: valueBits })
+  const codes = coding?.codes ?? new Set(values).size
+  const bits = Math.max(1, Math.ceil(Math.log2(codes)))
+  const codebookBits = coding?.tableBits ?? codes * valueBits
+  const account = storageWithIndices(values, { bits, indexBits, codebook: 1, codebookBits })
+  // Codes of a network that was not pruned have a zero here and there: nobody would store where they are.
+  return { ...account, bytes: Math.min(account.bytes, Math.ceil((values.length * bits + codebookBits) / 8)) }
 }
 
 function distinctWeights(all: readonly Layer[]): Layer[] {
