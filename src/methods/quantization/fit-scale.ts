@@ -5,7 +5,7 @@ const SAMPLE = 1 << 16
 const STARTS = 17
 
 /** Rounds from a starting point, and from the best one. */
-const [FEW, MANY] = [10, 200]
+const [FEW, MANY] = [5, 200]
 
 /**
  * The scale α > 0 with the least Σ (w - α q)² where q is the nearest code to w / α, by turns of both: q by α, then

@@ -155,15 +155,15 @@ function withBooks(layer: Layer, { dtype, shape }: Tensor, parts: readonly Part[
   }
 }
 
-/** Codes with a scale as places in a codebook of their own. */
+/** A codebook of the values that are there, ascending with their codes, and no others. */
 function asBook(found: QuantizedWeights): BookCodes {
-  if ('levels' in found) return found
-  const { codes, scale, zeroPoint = 0 } = found
-  const used = [...new Set(codes)].sort((a, b) => a - b)
+  const used = [...new Set<number>(found.codes)].sort((a, b) => a - b)
   const place = new Map(used.map((code, i) => [code, i]))
+  const valueOf = (code: number) =>
+    'levels' in found ? found.levels[code] : (code - (found.zeroPoint ?? 0)) * found.scale
   return {
-    codes: Uint16Array.from(codes, (code) => place.get(code)!),
-    levels: Float32Array.from(used, (code) => (code - zeroPoint) * scale),
+    codes: Uint16Array.from(found.codes, (code) => place.get(code)!),
+    levels: Float32Array.from(used, valueOf),
   }
 }
 
