@@ -21,7 +21,7 @@ const { readModelFile } = await built('formats/onnx/file.js')
 const { macsOf } = await built('ir/cost.js')
 const { toFloat32Model } = await built('ir/precision.js')
 const { rebatch } = await built('ir/shapes.js')
-const { filterL1 } = await built('methods/pruning/filter-l1.js')
+const { filterL1 } = await built('methods/pruning/filters/filter-l1.js')
 const { networks } = await built('zoo/index.js')
 
 const option = (name, standard) => {

@@ -4,38 +4,38 @@ import { foldBatchNorm } from './architecture/fold-batch-norm.ts'
 import { huffman } from './coding/huffman.ts'
 import { fixedPointFactorization } from './factorization/fixed-point-factorization.ts'
 import { semiBinaryDecomposition } from './factorization/semi-binary-decomposition.ts'
-import { activationCorrelation } from './pruning/activation-correlation.ts'
-import { activationDeviation } from './pruning/activation-deviation.ts'
-import { activationEntropy } from './pruning/activation-entropy.ts'
-import { activationMean } from './pruning/activation-mean.ts'
-import { admmPruning } from './pruning/admm-pruning.ts'
-import { apoz } from './pruning/apoz.ts'
-import { channelPruning } from './pruning/channel-pruning.ts'
-import { deadChannels } from './pruning/dead-channels.ts'
-import { dynamicNetworkSurgery } from './pruning/dynamic-network-surgery.ts'
-import { energyAware } from './pruning/energy-aware.ts'
-import { filterL1 } from './pruning/filter-l1.ts'
-import { filterL2 } from './pruning/filter-l2.ts'
-import { fireScore } from './pruning/fire-score.ts'
-import { geometricMedian } from './pruning/geometric-median.ts'
-import { gradientMagnitude } from './pruning/gradient-magnitude.ts'
-import { l1Regularization } from './pruning/l1-regularization.ts'
-import { layerWiseSurgeon } from './pruning/layer-wise-surgeon.ts'
-import { magnitude } from './pruning/magnitude.ts'
-import { networkSlimming } from './pruning/network-slimming.ts'
-import { optimalBrainCompression } from './pruning/optimal-brain-compression.ts'
-import { optimalBrainDamage } from './pruning/optimal-brain-damage.ts'
-import { optimalBrainSurgeon } from './pruning/optimal-brain-surgeon.ts'
-import { oracle } from './pruning/oracle.ts'
-import { particleFilter } from './pruning/particle-filter.ts'
-import { randomFilters } from './pruning/random-filters.ts'
-import { randomMasks } from './pruning/random-masks.ts'
-import { randomWeights } from './pruning/random-weights.ts'
-import { sparseGpt } from './pruning/sparse-gpt.ts'
-import { structuredSparsity } from './pruning/structured-sparsity.ts'
-import { taylorGates } from './pruning/taylor-gates.ts'
-import { taylor } from './pruning/taylor.ts'
-import { thinet } from './pruning/thinet.ts'
+import { activationDeviation } from './pruning/filters/activation-deviation.ts'
+import { activationEntropy } from './pruning/filters/activation-entropy.ts'
+import { activationMean } from './pruning/filters/activation-mean.ts'
+import { apoz } from './pruning/filters/apoz.ts'
+import { channelPruning } from './pruning/filters/channel-pruning.ts'
+import { deadChannels } from './pruning/filters/dead-channels.ts'
+import { filterL1 } from './pruning/filters/filter-l1.ts'
+import { filterL2 } from './pruning/filters/filter-l2.ts'
+import { fireScore } from './pruning/filters/fire-score.ts'
+import { geometricMedian } from './pruning/filters/geometric-median.ts'
+import { networkSlimming } from './pruning/filters/network-slimming.ts'
+import { oracle } from './pruning/filters/oracle.ts'
+import { particleFilter } from './pruning/filters/particle-filter.ts'
+import { randomFilters } from './pruning/filters/random-filters.ts'
+import { randomMasks } from './pruning/filters/random-masks.ts'
+import { structuredSparsity } from './pruning/filters/structured-sparsity.ts'
+import { taylorGates } from './pruning/filters/taylor-gates.ts'
+import { taylor } from './pruning/filters/taylor.ts'
+import { thinet } from './pruning/filters/thinet.ts'
+import { activationCorrelation } from './pruning/weights/activation-correlation.ts'
+import { admmPruning } from './pruning/weights/admm-pruning.ts'
+import { dynamicNetworkSurgery } from './pruning/weights/dynamic-network-surgery.ts'
+import { energyAware } from './pruning/weights/energy-aware.ts'
+import { gradientMagnitude } from './pruning/weights/gradient-magnitude.ts'
+import { l1Regularization } from './pruning/weights/l1-regularization.ts'
+import { layerWiseSurgeon } from './pruning/weights/layer-wise-surgeon.ts'
+import { magnitude } from './pruning/weights/magnitude.ts'
+import { optimalBrainCompression } from './pruning/weights/optimal-brain-compression.ts'
+import { optimalBrainDamage } from './pruning/weights/optimal-brain-damage.ts'
+import { optimalBrainSurgeon } from './pruning/weights/optimal-brain-surgeon.ts'
+import { randomWeights } from './pruning/weights/random-weights.ts'
+import { sparseGpt } from './pruning/weights/sparse-gpt.ts'
 import { admmQuantization } from './quantization/admm-quantization.ts'
 import { binaryWeightNetworks } from './quantization/binary-weight-networks.ts'
 import { binaryWeightsHashing } from './quantization/binary-weights-hashing.ts'
@@ -54,38 +54,38 @@ const records: readonly Method[] = [
   huffman,
   fixedPointFactorization,
   semiBinaryDecomposition,
-  activationCorrelation,
   activationDeviation,
   activationEntropy,
   activationMean,
-  admmPruning,
   apoz,
   channelPruning,
   deadChannels,
-  dynamicNetworkSurgery,
-  energyAware,
   filterL1,
   filterL2,
   fireScore,
   geometricMedian,
-  gradientMagnitude,
-  l1Regularization,
-  layerWiseSurgeon,
-  magnitude,
   networkSlimming,
-  optimalBrainCompression,
-  optimalBrainDamage,
-  optimalBrainSurgeon,
   oracle,
   particleFilter,
   randomFilters,
   randomMasks,
-  randomWeights,
-  sparseGpt,
   structuredSparsity,
   taylorGates,
   taylor,
   thinet,
+  activationCorrelation,
+  admmPruning,
+  dynamicNetworkSurgery,
+  energyAware,
+  gradientMagnitude,
+  l1Regularization,
+  layerWiseSurgeon,
+  magnitude,
+  optimalBrainCompression,
+  optimalBrainDamage,
+  optimalBrainSurgeon,
+  randomWeights,
+  sparseGpt,
   admmQuantization,
   binaryWeightNetworks,
   binaryWeightsHashing,

@@ -1,4 +1,4 @@
-import { dynamicNetworkSurgery } from '../../methods/pruning/dynamic-network-surgery.ts'
+import { dynamicNetworkSurgery } from '../../methods/pruning/weights/dynamic-network-surgery.ts'
 import { lenet300100 } from '../../zoo/lenet-300-100.ts'
 import { defineWeightsKeptRow } from '../weights-kept.ts'
 

@@ -1,7 +1,7 @@
 import { sampleInputs } from '../../datasets/inputs.ts'
 import type { Model } from '../../ir/model.ts'
 import { layers } from '../../ir/rewrite.ts'
-import { structuredSparsity } from '../../methods/pruning/structured-sparsity.ts'
+import { structuredSparsity } from '../../methods/pruning/filters/structured-sparsity.ts'
 import { measureLatency } from '../../pipelines/measure.ts'
 import { parseRecipe } from '../../pipelines/recipe.ts'
 import { runRecipe } from '../../pipelines/run.ts'

@@ -1,0 +1,23 @@
+import { createRandom } from '../../../tensor/random.ts'
+import { defineFilterPruner } from './family/family.ts'
+
+/**
+ * Removes filters by chance: the control that every criterion has to beat. After retraining the gap is often small, which
+ * is what the paper says.
+ */
+export const randomFilters = defineFilterPruner({
+  name: 'random-filters',
+  summary: 'Removes filters by chance, as the control that every criterion has to beat.',
+  paper: {
+    title: 'Recovering from Random Pruning: On the Plasticity of Deep Convolutional Neural Networks',
+    authors: 'Mittal, Bhardwaj, Khapra, Ravindran',
+    venue: 'WACV',
+    year: 2018,
+    arxiv: '1801.10447',
+  },
+  scale: 'none',
+  score: ({ layer, shape, outAxis, context }) => {
+    const random = createRandom(context.seed).fork(`${layer.name} ${shape[outAxis]}`)
+    return Float64Array.from({ length: shape[outAxis] }, () => random.uniform())
+  },
+})
