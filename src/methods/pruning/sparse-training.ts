@@ -75,6 +75,13 @@ export function scalarIn(draft: Draft, value: number): string {
   return draft.constant('value', float32([value], []))
 }
 
+/** Reports the layers that the training has left without a single zero: their penalty was too low for its length. */
+export function reportFull(model: Model, layers: readonly Layer[], context: Context): void {
+  for (const { name, weight } of layers)
+    if (!toFloat32(model.graph.initializers.get(weight)!).includes(0))
+      context.skip(name, 'none of its weights vanished: raise its penalty, or train longer')
+}
+
 /** @throws UsageError when nothing is left of one of the layers, naming it, with the remedy. */
 export function assertAlive(model: Model, layers: readonly Layer[], hint: string): void {
   const dead = layers.find(({ weight }) => {

@@ -11,6 +11,7 @@ import { createCutProof } from './family/cut-proof.ts'
 import { retrainMasked } from '../rounds.ts'
 import {
   assertAlive,
+  reportFull,
   scalarIn,
   scaledOverrides,
   sparseLayers,
@@ -78,17 +79,21 @@ export const structuredSparsity = defineMethod({
 
 async function apply(model: Model, written: Options, context: Context): Promise<Model> {
   const shrinks = new Map<string, Shrink>()
+  const penalised: Layer[] = []
   const mortal: Layer[] = []
   for (const layer of sparseLayers(model, written, context)) {
     const around = hasWayAround(model, layer)
     const groups = groupsOf(model, layer, lambdasOf(optionsOfLayer(written, layer, model)), around)
-    if (groups.length > 0) shrinks.set(layer.weight, shrinkGroups(groups))
-    else context.skip(layer.name, 'none of the groups that it has is penalised')
+    if (groups.length > 0) {
+      shrinks.set(layer.weight, shrinkGroups(groups))
+      penalised.push(layer)
+    } else context.skip(layer.name, 'none of the groups that it has is penalised')
     if (!around) mortal.push(layer)
   }
   if (shrinks.size === 0) return model
   const trained = await trainShrinking(model, shrinks, written, context)
   assertAlive(trained, mortal, 'Lower its penalties, or exclude the layer.')
+  reportFull(trained, penalised, context)
   const { model: cut, left } = cutDeadChannels(trained)
   for (const { layer, channels, reason } of left)
     context.skip(layer, `${channels.length} of its channels do nothing, but stay: ${reason}`)

@@ -6,6 +6,7 @@ import { withMasksApplied } from '../masks.ts'
 import { retrainMasked } from '../rounds.ts'
 import {
   assertAlive,
+  reportFull,
   scaledOverrides,
   sparseLayers,
   sparseTrainingOptions,
@@ -68,6 +69,7 @@ export const l1Regularization = defineMethod({
     )
     const sparse = withMasksApplied(trained, masks)
     assertAlive(sparse, chosen, 'Lower lambda or threshold, or exclude the layer.')
+    reportFull(sparse, chosen, context)
     return retrainMasked(sparse, masks, { ...written.retrain, ...written.finish }, context, 'retrain')
   },
   strength: (written, s) => ({

@@ -107,6 +107,13 @@ describe('l1-regularization', () => {
     expect(weightsOf(trained, 'fc1.weight')).not.toEqual(found)
   })
 
+  it('reports the layers of which nothing vanished', async () => {
+    const skipped: string[] = []
+    const where = context(mlp, { skip: (layer, reason) => skipped.push(`${layer}: ${reason}`) })
+    await run(mlp.model, { lambda: 0, layers: { fc2: { lambda: 1 } }, retrain: once, finish: still }, where)
+    expect(skipped).toEqual(['fc1: none of its weights vanished: raise its penalty, or train longer'])
+  })
+
   it('names the layer of which nothing is left', async () => {
     const act = run(mlp.model, { lambda: 0, layers: { fc2: { lambda: 10 } }, retrain: { ...once, learningRate: 1 } })
     await expect(act).rejects.toMatchObject({ code: 'removes-whole-layer', place: 'fc2' })
