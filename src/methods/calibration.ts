@@ -25,7 +25,7 @@ export interface InputMoments {
 }
 
 /** Layers whose rows are longer than this get no moments: their matrix would not fit the memory of a browser. */
-const LONGEST_ROW = 2400
+export const LONGEST_ROW = 2400
 
 /** Elements of all matrices that one pass over the data collects. */
 const MOST_ELEMENTS = 2 ** 22
@@ -94,7 +94,8 @@ export async function inputMoments(
   return found
 }
 
-interface Member {
+/** A layer whose inputs are looked at. */
+export interface Member {
   readonly layer: Layer
   readonly rows: WeightRows
 }
@@ -114,23 +115,26 @@ function inParts(members: readonly Member[]): Member[][] {
   return parts
 }
 
+function listsOf(draft: Draft): (values: readonly number[]) => string {
+  return (values) => draft.constant('calibration.list', int64(values))
+}
+
 /** Appends the sums of x xᵀ, of x and of 1 as three outputs. */
 function addMoments(draft: Draft, member: Member, model: Model): void {
-  const list = (values: readonly number[]) => draft.constant('calibration.list', int64(values))
-  const columns = addColumns(draft, member, model, list)
+  const list = listsOf(draft)
+  const columns = addColumns(draft, member, model)
   const square = draft.add('MatMul', [columns, draft.add('Transpose', [columns], { perm: [0, 2, 1] })])
   draft.output(square, 'float32')
   draft.output(draft.add('ReduceSum', [columns, list([2])], { keepdims: 0 }), 'float32')
   draft.output(draft.add('Cast', [draft.add('Shape', [columns], { start: 2, end: 3 })], { to: 1 }), 'float32')
 }
 
-/** The inputs of a layer's rows as columns: [groups, K, examples and places]. */
-function addColumns(
-  draft: Draft,
-  { layer, rows }: Member,
-  model: Model,
-  list: (values: readonly number[]) => string,
-): string {
+/**
+ * Appends the inputs of a layer's rows as columns, [groups, K, examples and places].
+ * @param model where the shape of the layer's weight is found, with `CALIBRATION_BATCH` examples.
+ */
+export function addColumns(draft: Draft, { layer, rows }: Member, model: Model): string {
+  const list = listsOf(draft)
   const { node, input } = layer
   const { groups, length } = rows
   const x = node.inputs[1 - input]

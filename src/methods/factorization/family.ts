@@ -9,7 +9,8 @@ import { chooseLayers, layerChoiceOptions } from '../layer-choice.ts'
 import { defineMethod, type Context, type Method, type Need } from '../method.ts'
 import { createPace } from '../pace.ts'
 import { withIntegerCodes } from '../quantization/integer-codes.ts'
-import { hessianOptions, momentsOfWeights, NO_MOMENTS, rowHessian, splitRows } from '../row-hessians.ts'
+import { hessianOptions, NO_MOMENTS, splitRows } from '../row-hessians.ts'
+import { sequentialTargets } from '../sequential-targets.ts'
 import { weightRows, type WeightRows } from '../weight-rows.ts'
 import { finiteWeights, isPlainFloat } from '../weights.ts'
 import { bitsOfRank, rankOf, rankOptions, weakerRank } from './rank.ts'
@@ -65,7 +66,8 @@ type AnyFactorizer = Factorizer<string, z.ZodRawShape>
  * integers behind DequantizeLinear: plain ONNX, of which the file holds half a byte a code (two bytes in a MatMul), and
  * the pack what they are worth.
  *
- * Layers are done in order. Where errors count by outputs, each layer's inputs are those that the layers done before it give.
+ * Layers are done in order. Where errors count by outputs, these are those of the original, and each layer's inputs
+ * are those that the layers done before it give.
  * A layer whose factors would be no smaller than its weights is left alone, and the report says so.
  *
  * No gradient has touched the factors. `splitLayer` gives them as plain floats, and `withIntegerCodes` follows: between the
@@ -118,7 +120,7 @@ async function factorize(
       continue
     }
     const task = { ...plan, options, random: random.fork(weight), context }
-    const terms = await factorsOf(current, layer, factorizer, task)
+    const terms = await factorsOf(model, current, layer, factorizer, task)
     const { model: split, u, v } = splitLayer(current, layer, plan.rows, terms)
     current = withCodes(split, [v, u])
   }
@@ -165,7 +167,8 @@ interface FactorsTask extends Plan {
 
 /** The terms of each group, as many in each. */
 async function factorsOf(
-  model: Model,
+  original: Model,
+  current: Model,
   layer: Layer,
   factorizer: AnyFactorizer,
   { rows, matrix, rank, options, random, context }: FactorsTask,
@@ -174,14 +177,13 @@ async function factorsOf(
   const height = rows.count / groups
   const pace = createPace(context)
   const byOutputs = factorizer.byOutputs?.(options) ?? false
-  const moments = byOutputs
-    ? (await momentsOfWeights(model, new Set([layer.weight]), options.samples, context)).get(layer.weight)
-    : undefined
-  if (byOutputs && !moments) context.skip(layer.name, `its factors fit the weights: ${NO_MOMENTS}`)
+  const problem = byOutputs ? await sequentialTargets(original, current, layer.weight, options, context) : undefined
+  if (byOutputs && !problem) context.skip(layer.name, `its factors fit the weights: ${NO_MOMENTS}`)
+  const wanted = problem?.targets ?? matrix
   const all: Term[][] = []
   for (let group = 0; group < groups; group++) {
     const own = new Float64Array(height * length)
-    for (let r = 0; r < height; r++) own.set(matrix[group * height + r], r * length)
+    for (let r = 0; r < height; r++) own.set(wanted[group * height + r], r * length)
     all.push(
       await fitTerms({
         rows: height,
@@ -191,7 +193,7 @@ async function factorsOf(
         passes: options.passes,
         starts: options.starts,
         random: random.fork(group),
-        ...(moments ? { hessian: rowHessian(moments, group, options.damping) } : {}),
+        ...(problem ? { hessian: problem.hessians[group] } : {}),
         fit: (task) => factorizer.fit({ ...task, options }),
         pace,
       }),

@@ -2,11 +2,11 @@ import { z } from 'zod'
 import type { Model } from '../../ir/model.ts'
 import { layers, type Layer } from '../../ir/rewrite.ts'
 import { binaryRow } from '../binary-rows.ts'
-import type { InputMoments } from '../calibration.ts'
 import { chooseLayers, layerChoiceOptions } from '../layer-choice.ts'
 import { defineMethod, type Context } from '../method.ts'
 import { createPace } from '../pace.ts'
-import { hessianOptions, joinRows, momentsOfWeights, NO_MOMENTS, rowHessian, splitRows } from '../row-hessians.ts'
+import { hessianOptions, joinRows, NO_MOMENTS } from '../row-hessians.ts'
+import { sequentialTargets, type SequentialTargets } from '../sequential-targets.ts'
 import { weightRows, type WeightRows } from '../weight-rows.ts'
 import { finiteWeights, isPlainFloat } from '../weights.ts'
 import { storedScale, withIntegerCodes } from './integer-codes.ts'
@@ -16,13 +16,12 @@ type Options = z.infer<typeof options>
 
 /**
  * Makes each filter a scale times signs, w ≈ α b, such that products with the layer's inputs are preserved, as hashing does:
- * |wᵀX - α bᵀX|² is least, by α and by one sign after the other in turn. Layers are done in order, each for the inputs that
- * those done before it give. The result is one bit a weight and one scale an output channel, without training.
+ * |wᵀX - α bᵀX̂|² is least, by α and by one sign after the other in turn. Layers are done in order, each for the inputs X̂ that
+ * those done before it give, and for what it put out before any was changed. The result is one bit a weight and one scale an output channel, without training.
  *
  * First and last layers are binarized like the others: `exclude` leaves them as they are. A row of zeros stays that.
  *
- * Differs from the paper: the moments X Xᵀ are damped, against what few examples do not show; the products to preserve are
- * those of w with the same inputs X. No training follows.
+ * Differs from the paper: the moments of the inputs are damped, against what few examples do not show. No training follows.
  */
 export const binaryWeightsHashing = defineMethod({
   name: 'binary-weights-hashing',
@@ -54,18 +53,13 @@ async function binarize(model: Model, given: Options, context: Context): Promise
       total: chosen.length,
       detail: { layer: name },
     })
-    const found = rowsOf(current, layer)
-    if (typeof found === 'string') {
-      context.skip(name, found)
+    const rows = rowsOf(current, layer)
+    const problem = typeof rows === 'string' ? rows : await sequentialTargets(model, current, weight, given, context)
+    if (typeof rows === 'string' || typeof problem !== 'object') {
+      context.skip(name, typeof problem === 'string' ? problem : NO_MOMENTS)
       continue
     }
-    const { rows, values } = found
-    const moments = (await momentsOfWeights(current, new Set([weight]), given.samples, context)).get(weight)
-    if (!moments) {
-      context.skip(name, NO_MOMENTS)
-      continue
-    }
-    const { codes, scale } = await hash(rows, values, moments, given.damping, pace)
+    const { codes, scale } = await hash(rows, problem, pace)
     const stored = storedScale(current.graph.initializers.get(weight)!.dtype, scale)
     if (stored.every((value) => value > 0))
       current = withIntegerCodes(current, [{ layer, codes, scale: stored, axis: layer.outAxis!, packed: true }])
@@ -75,33 +69,28 @@ async function binarize(model: Model, given: Options, context: Context): Promise
   return current
 }
 
-/** The codes and the scales of all rows; those of a row of zeros are zeros with a scale of 1. */
+/** The codes and the scales of all rows; those of a row that can only be zero are zeros with a scale of 1. */
 async function hash(
   rows: WeightRows,
-  values: readonly Float64Array[],
-  moments: InputMoments,
-  damping: number,
+  { targets, hessians }: SequentialTargets,
   pace: (multiplications: number) => Promise<void>,
 ): Promise<{ codes: Int8Array; scale: Float32Array }> {
   const { count, length, groups } = rows
-  const codes = values.map(() => new Float64Array(length))
+  const codes = targets.map(() => new Float64Array(length))
   const scale = new Float32Array(count).fill(1)
-  for (let group = 0; group < groups; group++) {
-    const hessian = rowHessian(moments, group, damping)
-    for (let r = (group * count) / groups; r < ((group + 1) * count) / groups; r++) {
-      const binary = binaryRow(hessian, length, values[r])
-      if (binary.scale > 0) {
-        codes[r].set(binary.signs)
-        scale[r] = binary.scale
-      }
-      await pace(4 * length ** 2)
+  for (const [r, target] of targets.entries()) {
+    const binary = binaryRow(hessians[Math.floor(r / (count / groups))], length, target)
+    if (binary.scale > 0) {
+      codes[r].set(binary.signs)
+      scale[r] = binary.scale
     }
+    await pace(4 * length ** 2)
   }
   return { codes: Int8Array.from(joinRows(codes, rows)), scale }
 }
 
 /** The rows of a layer, one for each index of its output axis; or why there are none. */
-function rowsOf(model: Model, layer: Layer): { rows: WeightRows; values: Float64Array[] } | string {
+function rowsOf(model: Model, layer: Layer): WeightRows | string {
   if (!isPlainFloat(model, layer)) return 'its weights are not plain floats: they were shared or quantized before'
   const values = finiteWeights(layer.weight, model.graph.initializers.get(layer.weight)!)
   if (values.length === 0) return 'it has no weights'
@@ -110,5 +99,5 @@ function rowsOf(model: Model, layer: Layer): { rows: WeightRows; values: Float64
   if (!rows.whole || layer.node.op === 'ConvTranspose')
     return 'the rows of a transposed convolution are not its output channels: one scale for each of these fits none'
   if (rows.length === 1) return 'its rows have one weight: a scale for each would take as much'
-  return { rows, values: splitRows(values, rows) }
+  return rows
 }
