@@ -74,7 +74,9 @@ function appendModel(draft: Draft, { graph }: Model): Map<string, string> {
   const inputs = new Set(graph.inputs.map(({ name }) => name))
   for (const [name, tensor] of graph.initializers)
     if (!inputs.has(name)) renamed.set(name, draft.constant(name, tensor))
-  draft.nodes.push(...renameNodes(graph.nodes, renamed, undefined, draft.fresh))
+  // The names of nodes are not known to the draft: a prefix sets the copies apart.
+  const fresh = (hint: string) => draft.fresh(`original/${hint}`)
+  draft.nodes.push(...renameNodes(graph.nodes, renamed, undefined, fresh))
   return renamed
 }
 

@@ -26,7 +26,12 @@ function noise(seed: number, shape: readonly number[]) {
 function model(): Model {
   const draft = createDraft()
   const x = draft.input('x', 'float32', ['n', 4, 4, 4])
-  const first = draft.add('Conv', [x, draft.constant('w1', noise(1, [4, 4, 1, 1]))], {}, { name: 'first' })
+  const first = draft.add(
+    'Conv',
+    [x, draft.constant('w1', noise(1, [4, 4, 1, 1]))],
+    {},
+    { name: 'first', outputs: ['hidden'] },
+  )
   const kernel = draft.constant('w2', noise(2, [6, 2, 2, 2]))
   draft.output(draft.add('Conv', [first, kernel], { group: 2 }, { name: 'second' }), 'float32')
   return draft.finish()
