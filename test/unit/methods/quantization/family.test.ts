@@ -112,7 +112,7 @@ describe.each(Object.keys(operators) as (keyof typeof operators)[])('a quantized
     expect(result.graph.initializers.get('w.codes')!.dtype).toBe(`${sign}${wide ? 'int16' : 'int4'}`)
     expect(checks).toHaveLength(1)
     expect(checks[0]).toMatchObject({ passed: true, check: 'uniform: codes say the chosen values' })
-    expect(relativeError(weightOf(result), toFloat32(model.graph.initializers.get('w')!))).toBeLessThan(0.12)
+    expect(relativeError(weightOf(result), toFloat32(model.graph.initializers.get('w')!))).toBeLessThan(0.2)
     const bytes = writeModel(result)
     expect(writeModel(readPack(writePack(result)))).toEqual(bytes)
   })
