@@ -2,6 +2,7 @@
 import type { PaperRow } from '../row.ts'
 import { deepCompressionLossless } from './deep-compression-lossless.ts'
 import { dynamicNetworkSurgeryLenet300100 } from './dynamic-network-surgery-lenet-300-100.ts'
+import { dynamicNetworkSurgeryLenet5 } from './dynamic-network-surgery-lenet-5.ts'
 import { kMeansInitializations } from './k-means-initializations.ts'
 import { lenet300100DeepCompression } from './lenet-300-100-deep-compression.ts'
 import { lenet300100Smallest } from './lenet-300-100-smallest.ts'
@@ -17,6 +18,7 @@ import { structuredSparsityLenet5 } from './structured-sparsity-lenet-5.ts'
 const records: readonly PaperRow[] = [
   deepCompressionLossless,
   dynamicNetworkSurgeryLenet300100,
+  dynamicNetworkSurgeryLenet5,
   kMeansInitializations,
   lenet300100DeepCompression,
   lenet300100Smallest,
