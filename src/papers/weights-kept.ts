@@ -13,7 +13,7 @@ export interface WeightsKept extends MnistRow {
   /** Names of the methods in the recipe. */
   readonly method: string
   readonly paper: Paper
-  readonly published: { readonly weights: number; readonly errorBefore?: number; readonly errorAfter: number }
+  readonly published: { readonly weights: number; readonly errorBefore?: number; readonly errorAfter?: number }
   /** What we hold ourselves to. */
   readonly atLeast: number
   readonly errorAtMost: number
