@@ -6,7 +6,7 @@ import { DataError, UsageError } from '../errors.ts'
 import type { Model } from '../ir/model.ts'
 import { toFloat32Model, withNarrowedInitializers } from '../ir/precision.ts'
 import type { ProgressListener } from '../progress.ts'
-import type { Tensor } from '../tensor/tensor.ts'
+import { bytesOf, type Tensor } from '../tensor/tensor.ts'
 import { epochOrder, readBatches, type StepBatches } from './batches.ts'
 import { readCheckpoint, writeCheckpoint, type Checkpoint, type CheckpointStore } from './checkpoint.ts'
 import { createLossWatch, diverged } from './divergence.ts'
@@ -295,7 +295,7 @@ function checkFinite(state: ReadonlyMap<string, Tensor>, step: number, learningR
     if (!(data as Float32Array).every(Number.isFinite)) throw diverged(step, learningRate, `'${name}' is not finite`)
 }
 
-/** Tells whether a checkpoint is of this run: the settings, the data's name and size, the starting model. */
+/** Tells whether a checkpoint is of this run: the settings, the data's name and size, the starting model, the teacher. */
 function fingerprintOf(step: TrainingStep, options: TrainOptions, parameters: readonly string[]): string {
   const { settings, seed, data, validation, teacher, penalties, constraint, memory, frozenStatistics = false } = options
   const facts = JSON.stringify({
@@ -310,10 +310,8 @@ function fingerprintOf(step: TrainingStep, options: TrainOptions, parameters: re
     nodes: step.model.graph.nodes.length,
   })
   let crc = crc32(new TextEncoder().encode(facts))
-  for (const { initial } of step.state) {
-    const { buffer, byteOffset, byteLength } = initial.data as Float32Array
-    crc = crc32(new Uint8Array(buffer, byteOffset, byteLength), crc)
-  }
+  const tensors = [...step.state.map(({ initial }) => initial), ...(teacher?.model.graph.initializers.values() ?? [])]
+  for (const tensor of tensors) if (tensor.dtype !== 'string') crc = crc32(bytesOf(tensor), crc)
   return crc.toString(16).padStart(8, '0')
 }
 
@@ -328,7 +326,7 @@ async function readResumption(
   if (found.fingerprint !== fingerprint || step.state.some(({ name }) => !found.state.has(name)))
     throw new UsageError(
       'checkpoint-mismatch',
-      'the checkpoint belongs to another run: model, data, settings or seed differ',
+      'the checkpoint belongs to another run: model, data, settings, teacher or seed differ',
       {
         place: 'checkpoint',
         hint: 'Delete it to start anew, or continue with the settings that it was made with.',

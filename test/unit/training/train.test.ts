@@ -179,6 +179,17 @@ describe('train', () => {
     await expect(run(smallNetwork(), { learningRate: 0.02 }, { checkpoint })).rejects.toThrow(/another run/)
   })
 
+  it('refuses the checkpoint of a run with another teacher', async () => {
+    const settings = { loss: 'kullback-leibler' }
+    const [first, second] = [await run(smallNetwork(), {}), await run(smallNetwork(), {}, { seed: 6 })]
+    const under = (model: Model) => ({ checkpoint, teacher: { model, temperature: 2, weight: 1 } })
+    const checkpoint = { store: memoryStore() }
+    await run(smallNetwork(), settings, under(first.model))
+    await expect(run(smallNetwork(), settings, under(second.model))).rejects.toMatchObject({
+      code: 'checkpoint-mismatch',
+    })
+  })
+
   it('stops when told to, and goes on from there', async () => {
     const controller = new AbortController()
     const checkpoint = { store: memoryStore() }

@@ -24,8 +24,11 @@ export function fewestForMacs(model: Model, share: number, { cutFrom, count, rem
   if (!enough(most))
     throw new UsageError(
       'macs-out-of-reach',
-      `${percent(share)} of the multiply-accumulates cannot be removed: with one channel left of every layer it is ${percent(most)}`,
-      { place: 'macs', hint: 'Ask for less, or let more layers be pruned: see which were skipped, and why.' },
+      `${percent(share)} of the multiply-accumulates cannot be removed: at most it is ${percent(most)}`,
+      {
+        place: 'macs',
+        hint: 'Ask for less or for a smaller multiple, or let more layers be pruned: see which were skipped, and why.',
+      },
     )
   let [low, high] = [0, Math.max(0, count - 1)]
   while (low < high) {
