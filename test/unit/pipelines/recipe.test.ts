@@ -70,7 +70,7 @@ budget: { maxAccuracyLoss: 0.5 }
 
   it.each([
     ['steps:\n  - method: k-means\n    bits: 99\n', 'r.yaml:3:11', 'bits'],
-    ['steps:\n  - method: magnitude\n    sparsity: 1\n', 'r.yaml:3:15', 'sparsity'],
+    ['steps:\n  - method: magnitude\n    sparsity: 2\n', 'r.yaml:3:15', 'sparsity'],
     ['steps:\n  - method: magnitude\n    sparsity: 0.5\n    quality: 1\n', 'r.yaml:4:14', 'exclude each other'],
     ['steps: []\n', 'r.yaml:1:8', 'steps'],
     ['name: x\n', 'r.yaml:1:1', 'steps'],
