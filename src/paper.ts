@@ -34,3 +34,27 @@ export const entropyPenalisedReparameterization: Paper = {
   year: 2020,
   arxiv: '1906.06624',
 }
+
+export const resourceEfficientInference: Paper = {
+  title: 'Pruning Convolutional Neural Networks for Resource Efficient Inference',
+  authors: 'Molchanov, Tyree, Karras, Aila, Kautz',
+  venue: 'ICLR',
+  year: 2017,
+  arxiv: '1611.06440',
+}
+
+export const weightsAndConnections: Paper = {
+  title: 'Learning both Weights and Connections for Efficient Neural Networks',
+  authors: 'Han, Pool, Tran, Dally',
+  venue: 'NIPS',
+  year: 2015,
+  arxiv: '1506.02626',
+}
+
+export const recoveringFromRandomPruning: Paper = {
+  title: 'Recovering from Random Pruning: On the Plasticity of Deep Convolutional Neural Networks',
+  authors: 'Mittal, Bhardwaj, Khapra, Ravindran',
+  venue: 'WACV',
+  year: 2018,
+  arxiv: '1801.10447',
+}

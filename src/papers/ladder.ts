@@ -2,11 +2,10 @@
 import { writePack } from '../formats/pack/write.ts'
 import type { Model } from '../ir/model.ts'
 import { deepCompression } from '../paper.ts'
-import { parseRecipe } from '../pipelines/recipe.ts'
-import { runRecipe } from '../pipelines/run.ts'
 import { evaluate } from '../training/evaluate.ts'
+import { applyRecipe } from './apply-recipe.ts'
 import { mnistData, trainOnMnist, type MnistRow } from './mnist.ts'
-import { definePaperRow, stagesIn, type Figure, type PaperRow } from './row.ts'
+import { definePaperRow, type Figure, type PaperRow } from './row.ts'
 
 /** The recipe prunes, shares and codes by Huffman. */
 export interface Ladder extends MnistRow {
@@ -76,17 +75,9 @@ export function defineLadder(ladder: Ladder): PaperRow {
       'The paper counts the weights that are left in its first rung and trains with SGD at fixed rates; we also count bytes of real files, graph and codebooks included, prune gradually and lower the rate along a cosine.' +
       (ladder.remark ? ` ${ladder.remark}` : ''),
     async run(environment) {
-      const { seed, engine, store, progress, signal } = environment
+      const { seed, engine, signal } = environment
       const { data, dense } = await trainOnMnist(ladder.build({ seed }), ladder.dense, environment)
-      const { model, report } = await runRecipe(dense, parseRecipe(ladder.recipe, { file: ladder.name }), {
-        engine,
-        data,
-        seed,
-        signal,
-        progress,
-        latency: false,
-        store: stagesIn(store),
-      })
+      const { model, report } = await applyRecipe(dense, ladder, data, environment)
       const error = async (measured: Model) => 100 * (await evaluate(measured, data.test, engine, { signal })).error
       const ratio = (coding?: string) => ladder.bytes / writePack(uncoded(model), { coding }).length
       const [pruned, shared] = report.stages

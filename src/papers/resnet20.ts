@@ -4,10 +4,9 @@ import { openData } from '../datasets/open.ts'
 import { readModel } from '../formats/onnx/read.ts'
 import type { Paper } from '../paper.ts'
 import { parameterBytes } from '../pipelines/measure.ts'
-import { parseRecipe } from '../pipelines/recipe.ts'
-import { runRecipe } from '../pipelines/run.ts'
 import { evaluate } from '../training/evaluate.ts'
-import { definePaperRow, stagesIn, type PaperRow } from './row.ts'
+import { applyRecipe } from './apply-recipe.ts'
+import { definePaperRow, type PaperRow } from './row.ts'
 
 const file = 'models/resnet20_cifar10_akamaster.onnx'
 
@@ -61,18 +60,11 @@ export function defineResNet20Row(row: ResNet20Row): PaperRow {
     difference:
       'The paper has no ResNet-20 for CIFAR-10 of this origin. The images kept for choices were among those that the pretrained network was trained on. One seed, because a run takes long; a thousand test images carry a standard error of about 0.9 points, of the difference about 0.5.' +
       (row.remark ? ` ${row.remark}` : ''),
-    async run({ seed, engine, path, store, progress, signal }) {
+    async run(environment) {
+      const { seed, engine, path, signal } = environment
       const model = readModel(await readFile(path(file)), { place: file })
       const data = await openData(`cifar10:${path('cifar10')}?mean=0.485,0.456,0.406&std=0.229,0.224,0.225`, { seed })
-      const result = await runRecipe(model, parseRecipe(row.recipe, { file: row.name }), {
-        engine,
-        data,
-        seed,
-        progress,
-        signal,
-        latency: false,
-        store: stagesIn(store),
-      })
+      const result = await applyRecipe(model, row, data, environment)
       const before = await evaluate(model, data.test, engine, { signal })
       const after = await evaluate(result.model, data.test, engine, { signal })
       const { size } = result.report.stages.at(-1)!

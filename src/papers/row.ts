@@ -1,7 +1,6 @@
 import type { Engine } from '../engines/engine.ts'
 import type { Paper } from '../paper.ts'
 import type { ProgressListener } from '../progress.ts'
-import type { StageStore } from '../pipelines/run.ts'
 
 /** One number that a paper states and that a run measures. */
 export interface Figure {
@@ -25,15 +24,6 @@ export interface RowStore {
   write(name: string, bytes: Uint8Array): Promise<void>
   /** Forgets what has this name, if anything has. */
   remove(name: string): Promise<void>
-}
-
-/** The stages of a recipe, kept where the row keeps everything. */
-export function stagesIn(store: RowStore): StageStore {
-  return {
-    load: (name) => store.read(name),
-    save: (name, bytes) => store.write(name, bytes),
-    remove: (name) => store.remove(name),
-  }
 }
 
 export interface RowEnvironment {

@@ -1,10 +1,9 @@
 /** The smallest file of a network for MNIST: what the rows of LeNet-300-100 and LeNet-5 have in common. */
 import { entropyPenalisedReparameterization } from '../paper.ts'
-import { parseRecipe } from '../pipelines/recipe.ts'
-import { runRecipe } from '../pipelines/run.ts'
 import { evaluate } from '../training/evaluate.ts'
+import { applyRecipe } from './apply-recipe.ts'
 import { mnistData, trainOnMnist, type MnistRow } from './mnist.ts'
-import { definePaperRow, stagesIn, type Figure, type PaperRow } from './row.ts'
+import { definePaperRow, type Figure, type PaperRow } from './row.ts'
 
 /** A size that the recipe comes by, and what is known of networks of that size. */
 export interface Point {
@@ -44,17 +43,9 @@ export function defineSmallestRow(row: Smallest): PaperRow {
     minutes: row.minutes,
     difference: row.difference,
     async run(environment) {
-      const { seed, engine, store, progress, signal } = environment
+      const { seed, engine, signal } = environment
       const { data, dense } = await trainOnMnist(row.build({ seed }), row.dense, environment)
-      const { report } = await runRecipe(dense, parseRecipe(row.recipe, { file: row.name }), {
-        engine,
-        data,
-        seed,
-        signal,
-        progress,
-        latency: false,
-        store: stagesIn(store),
-      })
+      const { report } = await applyRecipe(dense, row, data, environment)
       const values = row.points.map(({ step, suffix = '' }) => {
         const { size, accuracy } = report.stages[step]
         return {

@@ -1,11 +1,10 @@
 /** Sparse networks for MNIST: what the rows of methods that leave few weights have in common. */
 import type { Model } from '../ir/model.ts'
 import type { Paper } from '../paper.ts'
-import { parseRecipe } from '../pipelines/recipe.ts'
-import { runRecipe } from '../pipelines/run.ts'
 import { evaluate } from '../training/evaluate.ts'
+import { applyRecipe } from './apply-recipe.ts'
 import { mnistData, trainOnMnist, type MnistRow } from './mnist.ts'
-import { definePaperRow, stagesIn, type PaperRow } from './row.ts'
+import { definePaperRow, type PaperRow } from './row.ts'
 
 export interface WeightsKept extends MnistRow {
   /** One full sentence: what is done. */
@@ -45,17 +44,9 @@ export function defineWeightsKeptRow(row: WeightsKept): PaperRow {
     ],
     seeds: [1, 2, 3],
     async run(environment) {
-      const { seed, engine, store, progress, signal } = environment
+      const { seed, engine, signal } = environment
       const { data, dense } = await trainOnMnist(row.build({ seed }), row.dense, environment)
-      const { model, report } = await runRecipe(dense, parseRecipe(row.recipe, { file: row.name }), {
-        engine,
-        data,
-        seed,
-        signal,
-        progress,
-        latency: false,
-        store: stagesIn(store),
-      })
+      const { model, report } = await applyRecipe(dense, row, data, environment)
       const error = async (measured: Model) => 100 * (await evaluate(measured, data.test, engine, { signal })).error
       const { ratios, packBytes } = report.stages.at(-1)!.size
       return {

@@ -1,3 +1,4 @@
+import { hessianOptions } from '../row-hessians.ts'
 import { z } from 'zod'
 import { createPredictiveBudget, decisionsOf, type PredictiveBudget } from '../../codecs/predictive-budget.ts'
 import { UsageError } from '../../errors.ts'
@@ -57,13 +58,7 @@ const options = z.strictObject({
     .default(true)
     .describe('let each weight make up for the errors of those before it in its row; needs activations'),
   biases: z.boolean().default(true).describe('choose the codes of biases as well'),
-  samples: z.number().int().min(1).max(100_000).default(256).describe('examples that the inputs are looked at on'),
-  damping: z
-    .number()
-    .min(1e-6)
-    .max(10)
-    .default(0.01)
-    .describe('share of the mean square of the inputs that is added to each, against what few examples do not show'),
+  ...hessianOptions,
   passes: z
     .number()
     .int()

@@ -3,18 +3,20 @@ import { modelCost } from '../../ir/cost.ts'
 import { networkSlimming } from '../../methods/pruning/filters/network-slimming.ts'
 import { parameterBytes } from '../../pipelines/measure.ts'
 import { parseRecipe } from '../../pipelines/recipe.ts'
-import { runRecipe } from '../../pipelines/run.ts'
 import { evaluate } from '../../training/evaluate.ts'
 import { trainingSettings } from '../../training/settings.ts'
 import { train } from '../../training/train.ts'
 import { vggTiny } from '../../zoo/vgg-tiny.ts'
-import { definePaperRow, stagesIn } from '../row.ts'
+import { applyRecipe } from '../apply-recipe.ts'
+import { definePaperRow } from '../row.ts'
 
 const training =
   '{ optimizer: sgd, momentum: 0.9, nesterov: true, learningRate: 0.1, schedule: cosine, warmup: 0.05, batchSize: 128, weightDecay: 0.0005, augmentation: crop-flip }'
 
+const name = 'network-slimming-vgg'
+
 const recipe = `
-name: network-slimming-vgg
+name: ${name}
 training: ${training}
 steps:
   - method: network-slimming
@@ -29,7 +31,7 @@ steps:
 `
 
 export const networkSlimmingVgg = definePaperRow({
-  name: 'network-slimming-vgg',
+  name,
   summary: 'Trains a small VGG with a penalty on the scales of batch normalization, cuts and fine-tunes it.',
   network: 'VGG of ten 3x3 convolutions for CIFAR-10, 1,184,314 parameters and running statistics',
   data: 'CIFAR-10, batches 1 to 4 less 4,000 images for choices; the first 1,000 test images',
@@ -51,22 +53,14 @@ export const networkSlimmingVgg = definePaperRow({
   minutes: 40,
   difference:
     'The paper trains a VGG of 20 million parameters for 160 epochs with lambda 0.0001, removes 70 % of the channels and loses nothing: 93.7 % before, 93.8 % after. Ours has a seventeenth of the parameters and nine epochs; lambda is fifteen times as large, since scales have fewer updates to vanish in, and half of the channels go. What is lost is counted from the network before the cut: fine-tuning, for seven epochs without the penalty, gives more than the cut takes. The network without a penalty is trained for as many epochs as both together. Training, cut and fine-tuning take 26 minutes of one processor core. The ratio was chosen by validation accuracy right after the cut. One seed, because a run takes long; a thousand test images carry a standard error of about 1.1 points.',
-  async run({ seed, engine, path, store, progress, signal }) {
+  async run(environment) {
+    const { seed, engine, path, store, progress, signal } = environment
     const data = await openData(`cifar10:${path('cifar10')}?mean=0.491,0.482,0.447&std=0.247,0.243,0.262`, { seed })
-    const parsed = parseRecipe(recipe, { file: 'network-slimming-vgg' })
     const model = vggTiny({ seed })
-    const result = await runRecipe(model, parsed, {
-      engine,
-      data,
-      seed,
-      progress,
-      signal,
-      latency: false,
-      store: stagesIn(store),
-    })
+    const result = await applyRecipe(model, { name, recipe }, data, environment)
     const { model: dense } = await train(model, {
       data: data.train,
-      settings: trainingSettings.parse({ ...parsed.training, epochs: 16 }),
+      settings: trainingSettings.parse({ ...parseRecipe(recipe).training, epochs: 16 }),
       engine,
       seed,
       signal,

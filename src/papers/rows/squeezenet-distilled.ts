@@ -3,10 +3,9 @@ import { subset, type Dataset } from '../../datasets/dataset.ts'
 import { openData } from '../../datasets/open.ts'
 import { readModel } from '../../formats/onnx/read.ts'
 import { entropyPenalisedReparameterization } from '../../paper.ts'
-import { parseRecipe } from '../../pipelines/recipe.ts'
-import { runRecipe } from '../../pipelines/run.ts'
 import { evaluate } from '../../training/evaluate.ts'
-import { definePaperRow, stagesIn } from '../row.ts'
+import { applyRecipe } from '../apply-recipe.ts'
+import { definePaperRow } from '../row.ts'
 
 const file = 'models/squeezenet_fp16.onnx'
 const weights = 1_235_496
@@ -45,7 +44,8 @@ export const squeezenetDistilled = definePaperRow({
   minutes: 7,
   difference:
     "Deep Compression's SqueezeNet of 0.47 MB is version 1.0, with 6-bit codes, retrained on ImageNet; nobody published this row. The first setting, lambda 0.05 and 3e-8, had given 442,623 bytes and lost six of the 300 images; the one here is milder, so the choice was not blind. Three hundred images say little: a standard error of some three images.",
-  async run({ seed, engine, path, store, progress, signal }) {
+  async run(environment) {
+    const { engine, path, signal } = environment
     const model = readModel(await readFile(path(file)), { place: file })
     const { test: all } = await openData(
       `images:${path('imagenet-sample')}?crop=224&order=bgr&mean=104,117,123&classes=1000`,
@@ -57,15 +57,12 @@ export const squeezenetDistilled = definePaperRow({
       )
     const first = part(0, 200)
     const test = part(200, all.size)
-    const result = await runRecipe(model, parseRecipe(recipe, { file: 'squeezenet-distilled' }), {
-      engine,
-      data: { train: first, validation: first, test },
-      seed,
-      progress,
-      signal,
-      latency: false,
-      store: stagesIn(store),
-    })
+    const result = await applyRecipe(
+      model,
+      { name: 'squeezenet-distilled', recipe },
+      { train: first, validation: first, test },
+      environment,
+    )
     const before = await evaluate(model, test, engine, { signal })
     const after = await evaluate(result.model, test, engine, { signal })
     const { ratios } = result.report.stages.at(-1)!.size

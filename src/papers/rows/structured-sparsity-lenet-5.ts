@@ -3,12 +3,11 @@ import type { Model } from '../../ir/model.ts'
 import { layers } from '../../ir/rewrite.ts'
 import { structuredSparsity } from '../../methods/pruning/filters/structured-sparsity.ts'
 import { measureLatency } from '../../pipelines/measure.ts'
-import { parseRecipe } from '../../pipelines/recipe.ts'
-import { runRecipe } from '../../pipelines/run.ts'
 import { evaluate } from '../../training/evaluate.ts'
 import { lenet5 } from '../../zoo/lenet-5.ts'
+import { applyRecipe } from '../apply-recipe.ts'
 import { mnistData, trainOnMnist } from '../mnist.ts'
-import { definePaperRow, stagesIn, type RowEnvironment } from '../row.ts'
+import { definePaperRow, type RowEnvironment } from '../row.ts'
 
 const name = 'structured-sparsity-lenet-5'
 
@@ -49,7 +48,7 @@ export const structuredSparsityLenet5 = definePaperRow({
   difference:
     'The paper times single layers, 1.64x and 5.23x for the two convolutions; we time the whole network in onnxruntime, the original and the cut one in turns. We shift images by up to four pixels while the dense network trains and by one while groups vanish, and follow the dense network as a teacher. Settings were chosen by the validation error of seed 1.',
   async run(environment) {
-    const { seed, engine, store, progress, signal } = environment
+    const { seed, engine, signal } = environment
     const settings = {
       learningRate: 0.02,
       weightDecay: 0.0005,
@@ -58,15 +57,7 @@ export const structuredSparsityLenet5 = definePaperRow({
       augmentation: 'crop',
     } as const
     const { data, dense } = await trainOnMnist(lenet5({ seed }), settings, environment)
-    const { model, report } = await runRecipe(dense, parseRecipe(recipe, { file: name }), {
-      engine,
-      data,
-      seed,
-      signal,
-      progress,
-      latency: false,
-      store: stagesIn(store),
-    })
+    const { model, report } = await applyRecipe(dense, { name, recipe }, data, environment)
     const error = async (measured: Model) => 100 * (await evaluate(measured, data.test, engine, { signal })).error
     const { ratios } = report.stages.at(-1)!.size
     return {

@@ -1,3 +1,4 @@
+import { resourceEfficientInference } from '../../../paper.ts'
 import { defineFilterPruner } from './family/family.ts'
 import { mapOptions, mapScores, meanOverExamples, measureMaps } from './family/map-scores.ts'
 
@@ -10,13 +11,7 @@ import { mapOptions, mapScores, meanOverExamples, measureMaps } from './family/m
 export const activationDeviation = defineFilterPruner({
   name: 'activation-deviation',
   summary: 'Removes the filters whose outputs have the smallest standard deviation over the data.',
-  paper: {
-    title: 'Pruning Convolutional Neural Networks for Resource Efficient Inference',
-    authors: 'Molchanov, Tyree, Karras, Aila, Kautz',
-    venue: 'ICLR',
-    year: 2017,
-    arxiv: '1611.06440',
-  },
+  paper: resourceEfficientInference,
   needs: ['calibration-data'],
   options: mapOptions,
   // Section 2.3 divides the scores of a layer by their L2 norm.

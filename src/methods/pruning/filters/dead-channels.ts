@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { cutDeadChannels } from '../../../ir/cut-dead.ts'
 import { layers } from '../../../ir/rewrite.ts'
+import { weightsAndConnections } from '../../../paper.ts'
 import { defineMethod } from '../../method.ts'
 import { finiteWeights, isPlainFloat } from '../../weights.ts'
 
@@ -16,13 +17,7 @@ export const deadChannels = defineMethod({
   family: 'pruning',
   summary:
     'Cuts the channels whose incoming or outgoing weights are all zero, without changing what the model computes.',
-  paper: {
-    title: 'Learning both Weights and Connections for Efficient Neural Networks',
-    authors: 'Han, Pool, Tran, Dally',
-    venue: 'NIPS',
-    year: 2015,
-    arxiv: '1506.02626',
-  },
+  paper: weightsAndConnections,
   needs: [],
   options: z.strictObject({}),
   async apply(model, _, context) {

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import type { ChannelGroup } from '../../../ir/channel-groups.ts'
 import type { Model } from '../../../ir/model.ts'
+import { resourceEfficientInference } from '../../../paper.ts'
 import type { Context } from '../../method.ts'
 import { defineFilterPruner } from './family/family.ts'
 import { filtersOfChannels } from './family/pruner.ts'
@@ -16,13 +17,7 @@ import { samplesOption, withMaskTrials } from './family/mask-trials.ts'
 export const oracle = defineFilterPruner({
   name: 'oracle',
   summary: 'Removes the filters whose removal changes the loss least, measured for each one alone, which is slow.',
-  paper: {
-    title: 'Pruning Convolutional Neural Networks for Resource Efficient Inference',
-    authors: 'Molchanov, Tyree, Karras, Aila, Kautz',
-    venue: 'ICLR',
-    year: 2017,
-    arxiv: '1611.06440',
-  },
+  paper: resourceEfficientInference,
   needs: ['calibration-data'],
   options: {
     samples: samplesOption,

@@ -1,3 +1,4 @@
+import { recoveringFromRandomPruning } from '../../../paper.ts'
 import { createRandom } from '../../../tensor/random.ts'
 import { defineFilterPruner } from './family/family.ts'
 
@@ -8,13 +9,7 @@ import { defineFilterPruner } from './family/family.ts'
 export const randomFilters = defineFilterPruner({
   name: 'random-filters',
   summary: 'Removes filters by chance, as the control that every criterion has to beat.',
-  paper: {
-    title: 'Recovering from Random Pruning: On the Plasticity of Deep Convolutional Neural Networks',
-    authors: 'Mittal, Bhardwaj, Khapra, Ravindran',
-    venue: 'WACV',
-    year: 2018,
-    arxiv: '1801.10447',
-  },
+  paper: recoveringFromRandomPruning,
   scale: 'none',
   score: ({ layer, shape, outAxis, context }) => {
     const random = createRandom(context.seed).fork(`${layer.name} ${shape[outAxis]}`)

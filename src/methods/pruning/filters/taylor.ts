@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { macsOf } from '../../../ir/cost.ts'
 import { cutForm } from '../../../ir/cut-form.ts'
+import { resourceEfficientInference } from '../../../paper.ts'
 import { defineFilterPruner } from './family/family.ts'
 import { mapOptions, mapScores, meanOverExamples, measureMaps } from './family/map-scores.ts'
 
@@ -11,13 +12,7 @@ import { mapOptions, mapScores, meanOverExamples, measureMaps } from './family/m
 export const taylor = defineFilterPruner({
   name: 'taylor',
   summary: 'Removes the filters whose removal changes the loss least, by a Taylor expansion of first order.',
-  paper: {
-    title: 'Pruning Convolutional Neural Networks for Resource Efficient Inference',
-    authors: 'Molchanov, Tyree, Karras, Aila, Kautz',
-    venue: 'ICLR',
-    year: 2017,
-    arxiv: '1611.06440',
-  },
+  paper: resourceEfficientInference,
   needs: ['calibration-data', 'gradients'],
   options: {
     ...mapOptions,

@@ -1,3 +1,4 @@
+import { weightsAndConnections } from '../../../paper.ts'
 import { defineWeightPruner } from './family/family.ts'
 
 /**
@@ -7,13 +8,7 @@ import { defineWeightPruner } from './family/family.ts'
 export const magnitude = defineWeightPruner({
   name: 'magnitude',
   summary: 'Removes the weights with the smallest absolute values, and retrains the others.',
-  paper: {
-    title: 'Learning both Weights and Connections for Efficient Neural Networks',
-    authors: 'Han, Pool, Tran, Dally',
-    venue: 'NIPS',
-    year: 2015,
-    arxiv: '1506.02626',
-  },
+  paper: weightsAndConnections,
   // Section 3: connections with weights below a threshold are removed: [...any] -> [...any].
   score: ({ weight }) => weight.map(Math.abs),
 })

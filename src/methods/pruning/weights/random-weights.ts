@@ -1,3 +1,4 @@
+import { recoveringFromRandomPruning } from '../../../paper.ts'
 import { createRandom } from '../../../tensor/random.ts'
 import { defineWeightPruner } from './family/family.ts'
 
@@ -10,13 +11,7 @@ import { defineWeightPruner } from './family/family.ts'
 export const randomWeights = defineWeightPruner({
   name: 'random-weights',
   summary: 'Removes weights at random: the control that tells what a criterion is worth.',
-  paper: {
-    title: 'Recovering from Random Pruning: On the Plasticity of Deep Convolutional Neural Networks',
-    authors: 'Mittal, Bhardwaj, Khapra, Ravindran',
-    venue: 'WACV',
-    year: 2018,
-    arxiv: '1801.10447',
-  },
+  paper: recoveringFromRandomPruning,
   score({ layer, weight, context }) {
     const random = createRandom(context.seed).fork('random-weights').fork(layer.weight)
     return Float32Array.from(weight, () => random.uniform())
