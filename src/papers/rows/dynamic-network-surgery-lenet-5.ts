@@ -1,17 +1,12 @@
 import { dynamicNetworkSurgery } from '../../methods/pruning/weights/dynamic-network-surgery.ts'
-import { lenet5 } from '../../zoo/lenet-5.ts'
+import { fewerFilters, lenet5Row } from '../lenet-5.ts'
 import { defineWeightsKeptRow } from '../weights-kept.ts'
 
 const recipe = `
 name: dynamic-network-surgery-lenet-5
 training: { optimizer: sgd, momentum: 0.9, learningRate: 0.02, batchSize: 128, augmentation: crop, shift: 2 }
 steps:
-  - method: filter-l1
-    outgoing: true
-    include: [conv1, conv2, fc1]
-    layers: { conv1: { keep: 10 }, conv2: { keep: 24 }, fc1: { keep: 100 } }
-    retrain: { epochs: 3, schedule: cosine, weightDecay: 5.0e-4 }
-  - method: dynamic-network-surgery
+${fewerFilters}  - method: dynamic-network-surgery
     deviations: 3.85
     layers: { conv1: { deviations: 0.4 }, conv2: { deviations: 1.8 }, fc2: { deviations: 0.75 } }
     phases: [['*']]
@@ -22,9 +17,7 @@ steps:
 export const dynamicNetworkSurgeryLenet5 = defineWeightsKeptRow({
   name: 'dynamic-network-surgery-lenet-5',
   summary: 'Trains LeNet-5, removes filters, prunes and splices weights while they learn, and trains what is left.',
-  network: "LeNet-5 (Caffe's), 431,080 parameters, 1,724,320 bytes",
-  build: lenet5,
-  dense: { learningRate: 0.02, weightDecay: 0.0005, schedule: 'cosine', epochs: 20, augmentation: 'crop' },
+  ...lenet5Row,
   recipe,
   method: `filter-l1, ${dynamicNetworkSurgery.name}`,
   paper: dynamicNetworkSurgery.paper,

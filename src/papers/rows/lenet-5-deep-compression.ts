@@ -1,4 +1,4 @@
-import { lenet5 } from '../../zoo/lenet-5.ts'
+import { lenet5Row } from '../lenet-5.ts'
 import { defineLadder } from '../ladder.ts'
 
 const recipe = `
@@ -26,10 +26,8 @@ steps:
 
 export const lenet5DeepCompression = defineLadder({
   name: 'lenet-5-deep-compression',
-  network: "LeNet-5 (Caffe's), 431,080 parameters, 1,724,320 bytes",
-  build: lenet5,
+  ...lenet5Row,
   bytes: 1_724_320,
-  dense: { learningRate: 0.02, weightDecay: 0.0005, schedule: 'cosine', epochs: 20, augmentation: 'crop' },
   recipe,
   published: { pruned: 12, shared: 33, coded: 39, errorBefore: 0.8, errorAfter: 0.74 },
   errorAtMost: 0.8,

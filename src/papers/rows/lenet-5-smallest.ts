@@ -1,16 +1,11 @@
-import { lenet5 } from '../../zoo/lenet-5.ts'
+import { fewerFilters, lenet5Row } from '../lenet-5.ts'
 import { defineSmallestRow } from '../smallest.ts'
 
 const recipe = `
 name: lenet-5-smallest
 training: { optimizer: sgd, momentum: 0.9, learningRate: 0.02, batchSize: 128, augmentation: crop, shift: 2, loss: kullback-leibler, temperature: 2, teacherWeight: 0.7 }
 steps:
-  - method: filter-l1
-    outgoing: true
-    include: [conv1, conv2, fc1]
-    layers: { conv1: { keep: 10 }, conv2: { keep: 24 }, fc1: { keep: 100 } }
-    retrain: { epochs: 3, schedule: cosine, weightDecay: 5.0e-4 }
-  - method: entropy-penalised
+${fewerFilters}  - method: entropy-penalised
     lambda: 4.0e-6
     step: 1.5
     layers: { 'conv*': { step: 1 } }
@@ -28,10 +23,8 @@ steps:
 
 export const lenet5Smallest = defineSmallestRow({
   name: 'lenet-5-smallest',
-  network: "LeNet-5 (Caffe's), 431,080 parameters, 1,724,320 bytes",
-  build: lenet5,
+  ...lenet5Row,
   bytes: 1_724_320,
-  dense: { learningRate: 0.02, weightDecay: 0.0005, schedule: 'cosine', epochs: 20, augmentation: 'crop' },
   recipe,
   method: 'filter-l1, entropy-penalised',
   points: [

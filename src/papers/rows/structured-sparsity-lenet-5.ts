@@ -6,6 +6,7 @@ import { measureLatency } from '../../pipelines/measure.ts'
 import { evaluate } from '../../training/evaluate.ts'
 import { lenet5 } from '../../zoo/lenet-5.ts'
 import { applyRecipe } from '../apply-recipe.ts'
+import { lenet5Row } from '../lenet-5.ts'
 import { mnistData, trainOnMnist } from '../mnist.ts'
 import { definePaperRow, type RowEnvironment } from '../row.ts'
 
@@ -27,7 +28,7 @@ steps:
 export const structuredSparsityLenet5 = definePaperRow({
   name,
   summary: 'Trains LeNet-5 with a penalty on the norms of filters, cuts those that died, and times the rest.',
-  network: "LeNet-5 (Caffe's), 431,080 parameters, 1,724,320 bytes",
+  network: lenet5Row.network,
   data: mnistData,
   method: structuredSparsity.name,
   paper: structuredSparsity.paper,
