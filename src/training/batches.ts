@@ -4,7 +4,7 @@ import type { Dataset } from '../datasets/dataset.ts'
 import { createRandom, type Random } from '../tensor/random.ts'
 import { createTensor, elementCount, type Tensor } from '../tensor/tensor.ts'
 import { augment } from './augmentation.ts'
-import type { DropoutMask } from './forward.ts'
+import type { RandomInput } from './forward.ts'
 import type { TrainingSettings } from './settings.ts'
 
 /** The order of the examples in an epoch: a permutation of 0 … size − 1. */
@@ -20,8 +20,8 @@ export interface StepBatches {
   readonly images: Tensor<'float32'>
   /** `[steps, N]`. */
   readonly labels: Tensor<'int32'>
-  /** One entry a mask, `[steps, ...shape]`. */
-  readonly masks: readonly Tensor<'bool'>[]
+  /** One entry a random input, `[steps, ...shape]`. */
+  readonly random: readonly Tensor<'bool' | 'float32'>[]
 }
 
 export interface BatchRequest {
@@ -34,7 +34,8 @@ export interface BatchRequest {
   readonly steps: number
   readonly batchSize: number
   readonly settings: Pick<TrainingSettings, 'augmentation' | 'shift'>
-  readonly masks: readonly DropoutMask[]
+  /** The random inputs of a step with `batchSize` examples. */
+  readonly random: readonly RandomInput[]
 }
 
 /**
@@ -75,19 +76,42 @@ export async function readBatches(request: BatchRequest): Promise<StepBatches> {
     examples,
     images: createTensor('float32', shape, images.data),
     labels: createTensor('int32', [steps, batchSize], batch.labels),
-    masks: request.masks.map((mask, index) =>
-      drawMask(mask, steps, (step) => random(`dropout ${index}`, start + step * batchSize)),
-    ),
+    random: request.random.map((input, index) => {
+      const purpose = input.values.kind === 'kept' ? 'dropout' : 'noise'
+      return drawRandom(input, steps, (step) => random(`${purpose} ${index}`, start + step * batchSize))
+    }),
   }
 }
 
-function drawMask({ shape, keep }: DropoutMask, steps: number, random: (step: number) => Random): Tensor<'bool'> {
+/** Values of a random input for some steps, of which each has a stream of its own. */
+function drawRandom(
+  { shape, values }: RandomInput,
+  steps: number,
+  random: (step: number) => Random,
+): Tensor<'bool' | 'float32'> {
   const size = elementCount(shape)
-  const data = new Uint8Array(steps * size)
-  const limit = keep * 2 ** 32
-  for (let step = 0; step < steps; step++) {
-    const stream = random(step)
-    for (let i = 0; i < size; i++) data[step * size + i] = stream.bits() < limit ? 1 : 0
+  const whole = [steps, ...shape]
+  if (values.kind === 'kept') {
+    const data = new Uint8Array(steps * size)
+    const limit = values.keep * 2 ** 32
+    forEachElement(steps, size, random, (i, bits) => (data[i] = bits < limit ? 1 : 0))
+    return createTensor('bool', whole, data)
   }
-  return createTensor('bool', [steps, ...shape], data)
+  const data = new Float32Array(steps * size)
+  // 24 bits are what float32 holds exactly; more could round to 1.
+  forEachElement(steps, size, random, (i, bits) => (data[i] = (bits >>> 8) * 2 ** -24))
+  return createTensor('float32', whole, data)
+}
+
+function forEachElement(
+  steps: number,
+  size: number,
+  random: (step: number) => Random,
+  visit: (index: number, bits: number) => void,
+): void {
+  for (let step = 0; step < steps; step++) {
+    const { bits } = random(step)
+    const end = (step + 1) * size
+    for (let i = step * size; i < end; i++) visit(i, bits())
+  }
 }

@@ -13,41 +13,52 @@ export interface RunningStatistic {
   readonly next: string
 }
 
-/** A graph input that the trainer fills with random bits: true where an element is kept. */
-export interface DropoutMask {
+/** A graph input that the trainer fills anew in each step. */
+export interface RandomInput {
   readonly input: string
   readonly shape: readonly number[]
-  /** Probability that an element is kept. */
-  readonly keep: number
+  /** Whether the first axis is the batch, so that a batch of another size asks for as many. */
+  readonly batched: boolean
+  readonly values:
+    | {
+        /** bool: true where an element is kept, with probability `keep`. */ readonly kind: 'kept'
+        readonly keep: number
+      }
+    | { /** float32: uniform in [0, 1). */ readonly kind: 'uniform' }
 }
 
 export interface TrainingForward {
   readonly draft: Draft
   readonly statistics: readonly RunningStatistic[]
-  readonly masks: readonly DropoutMask[]
+  readonly random: readonly RandomInput[]
 }
 
 /**
  * Rewrites what behaves differently in training, in a draft of `model`, whose sizes must be static. Batch normalization
  * uses the statistics of the batch and moves the running ones towards them (momentum as in the node, biased variance,
- * as ONNX defines it). Dropout multiplies with a mask that comes in as a graph input, scaled by 1 / keep.
+ * as ONNX defines it). Dropout multiplies with a mask that comes in as a graph input, scaled by 1 / keep; Noise becomes a
+ * graph input itself.
  * @param frozenStatistics leaves batch normalization in its inference form.
  */
 export function trainingForward(model: Model, frozenStatistics = false): TrainingForward {
   const draft = createDraft(model)
   const types = inferShapes(model)
   const statistics = new Map<string, string>()
-  const masks: DropoutMask[] = []
+  const random: RandomInput[] = []
   const nodes = draft.nodes.splice(0)
   for (const node of nodes) {
     if (node.domain === '' && node.op === 'BatchNormalization' && !frozenStatistics) normalize(draft, node, statistics)
-    else if (node.domain === '' && node.op === 'Dropout') drop(draft, node, types.get(node.inputs[0])?.shape, masks)
-    else draft.nodes.push(node)
+    else if (node.domain === '' && node.op === 'Dropout') drop(draft, node, types.get(node.inputs[0])?.shape, random)
+    else if (node.domain === ESPALIER_DOMAIN && node.op === 'Noise') {
+      const type = types.get(node.outputs[0])!
+      draft.inputs.push({ name: node.outputs[0], type })
+      random.push(uniformInput(node.outputs[0], type.shape as readonly number[]))
+    } else draft.nodes.push(node)
   }
   return {
     draft,
     statistics: [...statistics].map(([initializer, next]) => ({ initializer, next })),
-    masks,
+    random,
   }
 }
 
@@ -80,7 +91,7 @@ function normalize(draft: Draft, node: Node, statistics: Map<string, string>): v
   }
 }
 
-function drop(draft: Draft, node: Node, shape: readonly unknown[] | undefined, masks: DropoutMask[]): void {
+function drop(draft: Draft, node: Node, shape: readonly unknown[] | undefined, random: RandomInput[]): void {
   const ratio = dropRatio(draft, node)
   if (ratio === 0) {
     draft.nodes.push({ ...node, op: 'Identity', inputs: [node.inputs[0]], outputs: [node.outputs[0]], attributes: {} })
@@ -92,10 +103,15 @@ function drop(draft: Draft, node: Node, shape: readonly unknown[] | undefined, m
       hint: 'An operator in front of it has no shape rule.',
     })
   const input = freshInput(draft, `${node.name || 'dropout'}.mask`, 'bool', shape)
-  masks.push({ input, shape, keep: 1 - ratio })
+  random.push({ input, shape, batched: true, values: { kind: 'kept', keep: 1 - ratio } })
   const kept = draft.add('Cast', [input], { to: 1 })
   const scaled = draft.add('Mul', [kept, draft.constant('dropout.scale', float32([1 / (1 - ratio)], []))])
   draft.nodes.push({ ...node, op: 'Mul', inputs: [node.inputs[0], scaled], outputs: [node.outputs[0]], attributes: {} })
+}
+
+/** The record of an input that the trainer fills with noise of one shape, whatever the batch. */
+export function uniformInput(input: string, shape: readonly number[]): RandomInput {
+  return { input, shape, batched: false, values: { kind: 'uniform' } }
 }
 
 /** Declares a graph input under a name that is free. */

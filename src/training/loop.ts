@@ -20,7 +20,7 @@ export function loopStep({ model, state, inputs, outputs }: TrainingStep): Model
     inputs.learningRate,
     ...(inputs.step === undefined ? [] : [inputs.step]),
     ...(inputs.teacher === undefined ? [] : [inputs.teacher]),
-    ...inputs.masks.map(({ input }) => input),
+    ...inputs.random.map(({ input }) => input),
   ]
   const names = new Set<string>([...stacked, ...state.flatMap(({ input, output }) => [input, output])])
   names.add(outputs.loss).add(outputs.correct)

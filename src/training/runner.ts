@@ -100,8 +100,8 @@ async function execute(
       axes,
     )
   if (inputs.teacher !== undefined) feeds[inputs.teacher] = reshaped(teacher!, [...axes, step.batchSize, step.classes])
-  inputs.masks.forEach(({ input, shape }, i) => {
-    feeds[input] = reshaped(batches.masks[i], [...axes, ...shape])
+  inputs.random.forEach(({ input, shape }, i) => {
+    feeds[input] = reshaped(batches.random[i], [...axes, ...shape])
   })
   for (const { name, input } of step.state) feeds[input] = state.get(name)!
   const results = await session.run(feeds)

@@ -11,7 +11,7 @@ import { operatorKey, type Model, type ValueInfo } from '../ir/model.ts'
 import { operators } from '../ir/ops/index.ts'
 import { inferShapes, rebatch } from '../ir/shapes.ts'
 import { elementCount, float32, int64, zeros, type Tensor } from '../tensor/tensor.ts'
-import { freshInput, logitsOf, trainingForward, type DropoutMask } from './forward.ts'
+import { freshInput, logitsOf, trainingForward, type RandomInput } from './forward.ts'
 import type { Constraint, Memory, Penalty } from './extensions.ts'
 import { losses } from './losses/index.ts'
 import { clipped } from './clipping.ts'
@@ -44,7 +44,7 @@ export interface StepInputs {
   readonly step?: string
   /** Logits of the teacher, `[N, classes]`. */
   readonly teacher?: string
-  readonly masks: readonly DropoutMask[]
+  readonly random: readonly RandomInput[]
 }
 
 export interface TrainingStep {
@@ -164,7 +164,7 @@ export function buildStep(model: Model, options: StepOptions): TrainingStep {
       learningRate,
       ...(asked ? { step } : {}),
       ...(forward.teacher === undefined ? {} : { teacher: forward.teacher }),
-      masks: forward.masks,
+      random: forward.random,
     },
     outputs: { loss: forward.loss, correct: forward.correct },
   }
@@ -212,7 +212,7 @@ interface Forward {
   readonly labels: string
   readonly teacher?: string
   readonly statistics: readonly { readonly initializer: string; readonly next: string }[]
-  readonly masks: readonly DropoutMask[]
+  readonly random: readonly RandomInput[]
 }
 
 /** The forward part in training mode, with loss and number of right answers at its end. */
@@ -231,7 +231,7 @@ function buildForward(model: Model, options: StepOptions): Forward {
       place: output ?? '',
       hint: `Its outputs are ${concrete.graph.outputs.map(({ name }) => `'${name}'`).join(', ')}.`,
     })
-  const { draft, statistics, masks } = trainingForward(concrete, options.frozenStatistics)
+  const { draft, statistics, random } = trainingForward(concrete, options.frozenStatistics)
   const literal = literals(draft)
   const list = (values: readonly number[]) => draft.constant('axes', int64(values))
 
@@ -293,7 +293,7 @@ function buildForward(model: Model, options: StepOptions): Forward {
     imageShape: staticShape(images[0], batchSize),
     labels,
     statistics,
-    masks,
+    random,
     ...(teacher === undefined ? {} : { teacher }),
   }
 }

@@ -33,7 +33,7 @@ export interface TrainOptions {
   /** Names of the float32 initializers that are trained; default `trainableParameters(model)`, memories left out. */
   readonly parameters?: readonly string[]
   readonly engine: Engine
-  /** Of the order of the examples, augmentation and dropout. */
+  /** Of the order of the examples, augmentation, dropout and noise. */
   readonly seed: number
   readonly signal?: AbortSignal
   readonly progress?: ProgressListener
@@ -245,15 +245,17 @@ function createReader(plan: TrainingPlan, options: TrainOptions, step: TrainingS
   const read = (chunk: Chunk) => {
     if (order?.epoch !== chunk.epoch)
       order = { epoch: chunk.epoch, indices: epochOrder(plan.examples, options.seed, chunk.epoch) }
-    // The masks of a partial batch are those of the full one, cut to size: all have the batch as first axis.
-    const masks = step.inputs.masks.map((mask) => ({ ...mask, shape: [chunk.batchSize, ...mask.shape.slice(1)] }))
+    // A partial batch has the random inputs of the full one, those of the examples cut to size.
+    const random = step.inputs.random.map((input) =>
+      input.batched ? { ...input, shape: [chunk.batchSize, ...input.shape.slice(1)] } : input,
+    )
     return readBatches({
       ...chunk,
       dataset: options.data,
       order: order.indices,
       seed: options.seed,
       settings: options.settings,
-      masks,
+      random,
     })
   }
   const readAhead = (chunk: Chunk | undefined) => {

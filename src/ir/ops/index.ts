@@ -76,6 +76,7 @@ import { mod } from './mod.ts'
 import { mul } from './mul.ts'
 import { neg } from './neg.ts'
 import { negativeLogLikelihoodLoss } from './negative-log-likelihood-loss.ts'
+import { noise } from './noise.ts'
 import { nonZero } from './non-zero.ts'
 import { not } from './not.ts'
 import { oneHot } from './one-hot.ts'
@@ -123,6 +124,8 @@ import { spaceToDepth } from './space-to-depth.ts'
 import { split } from './split.ts'
 import { sqrt } from './sqrt.ts'
 import { squeeze } from './squeeze.ts'
+import { stepFunction } from './step-function.ts'
+import { straightThrough } from './straight-through.ts'
 import { sub } from './sub.ts'
 import { sum } from './sum.ts'
 import { tanh } from './tanh.ts'
@@ -210,6 +213,7 @@ const records: readonly Operator[] = [
   mul,
   neg,
   negativeLogLikelihoodLoss,
+  noise,
   nonZero,
   not,
   oneHot,
@@ -257,6 +261,8 @@ const records: readonly Operator[] = [
   split,
   sqrt,
   squeeze,
+  stepFunction,
+  straightThrough,
   sub,
   sum,
   tanh,
