@@ -1,12 +1,9 @@
-import { createDraft } from '../../ir/draft.ts'
 import type { Model } from '../../ir/model.ts'
 import { layers, type Layer } from '../../ir/rewrite.ts'
 import { fromFloat32, toFloat32 } from '../../tensor/half.ts'
-import { float32, type Tensor } from '../../tensor/tensor.ts'
+import type { Tensor } from '../../tensor/tensor.ts'
+import type { Masks } from '../held-weights.ts'
 import { isPlainFloat, withInitializers } from '../weights.ts'
-
-/** By the name of a weight: 1 where it stays, 0 where it is removed; of the weight's shape. */
-export type Masks = ReadonlyMap<string, Float32Array>
 
 /** Masks of the plain weights that have zeros. */
 export function masksOfZeros(model: Model, among: readonly Layer[] = layers(model)): Map<string, Float32Array> {
@@ -33,17 +30,4 @@ export function withMasksApplied(model: Model, masks: Masks): Model {
     replaced.set(name, fromFloat32(tensor.dtype, tensor.shape, kept))
   }
   return withInitializers(model, replaced)
-}
-
-/** The model with `Mul(W, mask)` in the place of each masked weight W, so that training moves only what is left. */
-export function withMasks(model: Model, masks: Masks): Model {
-  const draft = createDraft(model)
-  for (const [name, mask] of masks) {
-    const constant = draft.constant(`${name}.mask`, float32(mask, model.graph.initializers.get(name)!.shape))
-    const masked = draft.add('Mul', [name, constant])
-    const position = draft.nodes.length - 1
-    draft.redirect(name, masked)
-    draft.nodes[position] = { ...draft.nodes[position], inputs: [name, constant] }
-  }
-  return draft.finish()
 }

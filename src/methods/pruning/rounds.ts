@@ -1,13 +1,11 @@
 /** Pruning little by little, with retraining after each round. */
 import { z } from 'zod'
 import type { Model } from '../../ir/model.ts'
-import { layers } from '../../ir/rewrite.ts'
-import { trainableParameters } from '../../training/parameters.ts'
+import { retrainHolding, type Masks } from '../held-weights.ts'
 import type { Context } from '../method.ts'
 import { adoptTrained, partialTrainingSettings, retrain, retrainOption, retrains } from '../retraining.ts'
-import { constantsOf, isPlainFloat } from '../weights.ts'
 import { withScaledDropout } from './dropout.ts'
-import { masksOfZeros, withMasks, withMasksApplied, type Masks } from './masks.ts'
+import { masksOfZeros } from './masks.ts'
 
 /** How the share of what is removed grows over the rounds, with t from 0 to 1. */
 export const sparsitySchedules = {
@@ -59,7 +57,10 @@ export async function pruneInRounds(
   return current
 }
 
-/** Retrains what the masks leave, and what is zero elsewhere stays zero too: the training behind every removal of weights. */
+/**
+ * Retrains what the masks leave, and what is zero elsewhere stays zero too: the training behind every removal of weights.
+ * @param own masks of weights that are zero already where the masks have zeros.
+ */
 export async function retrainMasked(
   model: Model,
   own: Masks,
@@ -69,17 +70,6 @@ export async function retrainMasked(
   further?: Parameters<typeof retrain>[5],
 ): Promise<Model> {
   const masks = new Map([...masksOfZeros(model), ...own])
-  const prepared = withMasks(withScaledDropout(model, masks), masks)
-  const trained = await retrain(prepared, parametersOf(model), settings, context, label, further)
-  return withMasksApplied(adoptTrained(model, trained), masks)
-}
-
-/** What retraining moves: codes and codebooks of layers that were shared or quantized before stay as they are. */
-export function parametersOf(model: Model): string[] {
-  const fixed = new Set(
-    layers(model)
-      .filter((layer) => !isPlainFloat(model, layer))
-      .flatMap((layer) => [...constantsOf(model, layer)]),
-  )
-  return trainableParameters(model).filter((name) => !fixed.has(name))
+  const trained = await retrainHolding(withScaledDropout(model, masks), masks, settings, context, label, further)
+  return adoptTrained(model, trained.graph.initializers)
 }

@@ -1,13 +1,8 @@
 import { z } from 'zod'
-import type { Draft } from '../../../ir/draft.ts'
-import type { Model } from '../../../ir/model.ts'
-import { fromFloat32, toFloat32 } from '../../../tensor/half.ts'
-import { float32, type Tensor } from '../../../tensor/tensor.ts'
+import { alternateDirections, valuesOf, withValues } from '../../admm.ts'
 import { partialTrainingSettings, retrains } from '../../retraining.ts'
-import { withInitializers } from '../../weights.ts'
 import { defineWeightPruner } from './family/family.ts'
 import { retrainMasked } from '../rounds.ts'
-import { scalarIn } from '../sparse-training.ts'
 
 /**
  * Pruning by the alternating direction method of multipliers: minimise f(W) + Σ g(Z) subject to W = Z, where g is zero for
@@ -41,51 +36,19 @@ export const admmPruning = defineWeightPruner({
   async train({ model, layers, options: { rho, growth, iterations, regularize = {} }, context, round, project }) {
     retrains(regularize, context)
     const names = layers.map(({ weight }) => weight)
-    const sparse = async (values: Values) => valuesOf(await project(withValues(model, values)), names)
-    let current = model
-    let target = await sparse(valuesOf(model, names))
-    let dual: Values = combined(target, target, (a, b) => a - b)
-    for (let iteration = 1; iteration <= iterations; iteration++) {
-      const label = `pull ${round}.${iteration}`
-      const goal = combined(target, dual, (point, sum) => point - sum)
-      const pull = (draft: Draft) => distance(draft, goal, model, rho * growth ** (iteration - 1))
-      current = await retrainMasked(current, new Map(), regularize, context, label, { penalties: [pull] })
-      const sum = combined(valuesOf(current, names), dual, (weight, before) => weight + before)
-      target = await sparse(sum)
-      dual = combined(sum, target, (all, point) => all - point)
-    }
-    return current
+    return alternateDirections({
+      model,
+      names,
+      rho,
+      growth,
+      iterations,
+      project: async (values) => valuesOf(await project(withValues(model, values)), names),
+      train: (current, pull, iteration) => {
+        const label = `pull ${round}.${iteration}`
+        return retrainMasked(current, new Map(), regularize, context, label, { penalties: [pull] })
+      },
+    })
   },
   // The nearest point with so many zeros keeps the largest squares, of sets of weights the largest sums of them.
   score: ({ weight }) => weight.map((value) => value * value),
 })
-
-/** By the name of a weight, values of its shape: W, Z or U. */
-type Values = ReadonlyMap<string, Float32Array>
-
-function valuesOf({ graph }: Model, names: readonly string[]): Values {
-  return new Map(names.map((name) => [name, toFloat32(graph.initializers.get(name)!)]))
-}
-
-function withValues(model: Model, values: Values): Model {
-  const tensorOf = (name: string, data: Float32Array): Tensor => {
-    const { dtype, shape } = model.graph.initializers.get(name)!
-    return fromFloat32(dtype, shape, data)
-  }
-  return withInitializers(model, new Map([...values].map(([name, data]) => [name, tensorOf(name, data)])))
-}
-
-function combined(a: Values, b: Values, rule: (a: number, b: number) => number): Values {
-  return new Map([...a].map(([name, own]) => [name, own.map((value, i) => rule(value, b.get(name)![i]))]))
-}
-
-/** Σ ρ/2 ‖W − Z + U‖², the pull in the problem that W solves, for goals Z − U. */
-function distance(draft: Draft, goals: Values, { graph }: Model, rho: number): string {
-  const squares = [...goals].map(([name, goal]) => {
-    const target = draft.constant(`${name}.goal`, float32(goal, graph.initializers.get(name)!.shape))
-    const apart = draft.add('Sub', [name, target])
-    return draft.add('ReduceSum', [draft.add('Mul', [apart, apart])], { keepdims: 0 })
-  })
-  const sum = squares.length === 1 ? squares[0] : draft.add('Sum', squares)
-  return draft.add('Mul', [sum, scalarIn(draft, rho / 2)])
-}

@@ -9,11 +9,12 @@ import type { Memory } from '../../../training/extensions.ts'
 import { planTraining } from '../../../training/plan.ts'
 import { trainingSettings } from '../../../training/settings.ts'
 import { chooseLayers, layerChoiceOptions, layerOverrides, optionsOfLayer } from '../../layer-choice.ts'
+import { parametersOf, withHeld } from '../../held-weights.ts'
 import { defineMethod, type Context } from '../../method.ts'
 import { adoptTrained, retrain } from '../../retraining.ts'
 import { deviation } from '../../weights.ts'
-import { masksOfZeros, withMasks, withMasksApplied } from '../masks.ts'
-import { parametersOf, retrainMasked } from '../rounds.ts'
+import { masksOfZeros, withMasksApplied } from '../masks.ts'
+import { retrainMasked } from '../rounds.ts'
 import { scalarIn, sparseLayers, sparseTrainingOptions } from '../sparse-training.ts'
 
 const ownOptions = {
@@ -111,7 +112,7 @@ async function apply(model: Model, written: Options, context: Context): Promise<
     const label = phases.length > 1 ? `surgery ${i + 1}/${phases.length}` : 'surgery'
     const names = new Map(phase.map(({ weight }) => [weight, `${weight}.surgery`]))
     const trained = await retrain(
-      withSurgery(withMasks(current, masks), names),
+      withSurgery(withHeld(withMasksApplied(current, masks), masks), names),
       parametersOf(current),
       written.retrain ?? {},
       context,
