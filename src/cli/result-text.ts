@@ -45,6 +45,10 @@ export function formatRun(report: RunReport, written: readonly string[]): string
       `${formatRatio(size.ratios.weights)} weights kept, ${formatRatio(size.ratios.storage)} storage with indices, ${formatRatio(size.ratios.bytes)} bytes of the real file`,
     ],
     [
+      'bits a weight',
+      `${size.bitsPerWeight.toFixed(2)}, by arithmetic, with scales, codebooks, biases and every layer`,
+    ],
+    [
       'file',
       `${formatCount(files.originalOnnx)} B of original ONNX, ${formatCount(files.pack)} B as a pack (${formatPercent(files.pack / files.originalOnnx, 1)}), ${formatCount(files.onnx)} B as compressed ONNX`,
     ],

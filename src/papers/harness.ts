@@ -95,6 +95,7 @@ async function runRow(row: PaperRow, options: PapersOptions, results: Map<string
       engine: options.engine,
       path: (name) => resolve(options.data, name),
       store: folderStore(folder),
+      shared: folderStore(resolve(options.cache, 'shared')),
       progress: options.progress,
       signal: options.signal,
     })

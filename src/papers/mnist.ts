@@ -1,7 +1,9 @@
 /** What the rows have in common that train a network on MNIST and apply a recipe to it. */
-import type { DataSplits } from '../datasets/dataset.ts'
+import { crc32 } from '../codecs/crc32.ts'
+import type { Dataset, DataSplits } from '../datasets/dataset.ts'
 import { openData } from '../datasets/open.ts'
 import type { Model } from '../ir/model.ts'
+import { bytesOf } from '../tensor/tensor.ts'
 import { trainingSettings, type TrainingSettings } from '../training/settings.ts'
 import { train } from '../training/train.ts'
 import type { RowEnvironment } from './row.ts'
@@ -20,22 +22,30 @@ export interface MnistRow {
 /** The data of such a row, for its record. */
 export const mnistData = 'MNIST, 55,000 images to train, 5,000 for choices, 10,000 to test'
 
-/** Trains the dense network that a row starts from, with its checkpoint in the row's store. */
+/** Trains the dense network that a row starts from; rows that start from the same share it. */
 export async function trainOnMnist(
   model: Model,
   settings: Partial<TrainingSettings>,
-  { seed, engine, path, store, progress, signal }: RowEnvironment,
+  environment: RowEnvironment,
 ): Promise<{ readonly data: DataSplits; readonly dense: Model }> {
+  const { seed, path } = environment
   const data = await openData(`mnist:${path('mnist')}`, { seed })
-  const { model: dense } = await train(model, {
-    data: data.train,
-    settings: trainingSettings.parse(settings),
-    engine,
-    seed,
-    signal,
-    progress,
-    task: 'dense',
-    checkpoint: { store: { read: () => store.read('dense'), write: (bytes) => store.write('dense', bytes) } },
-  })
-  return { data, dense }
+  return { data, dense: await trainOnce(model, trainingSettings.parse(settings), data.train, environment) }
+}
+
+/** Trains a network, or takes what another row has trained from the same start in the same way. */
+export async function trainOnce(
+  model: Model,
+  settings: TrainingSettings,
+  data: Dataset,
+  { seed, engine, shared, progress, signal }: RowEnvironment,
+  task = 'dense',
+): Promise<Model> {
+  let start = crc32(new TextEncoder().encode(JSON.stringify([settings, data.name, data.size])))
+  for (const tensor of model.graph.initializers.values())
+    if (tensor.dtype !== 'string') start = crc32(bytesOf(tensor), start)
+  const name = `${task}-${seed}-${start.toString(16).padStart(8, '0')}`
+  const store = { read: () => shared.read(name), write: (bytes: Uint8Array) => shared.write(name, bytes) }
+  const result = await train(model, { data, settings, engine, seed, signal, progress, task, checkpoint: { store } })
+  return result.model
 }

@@ -32,6 +32,8 @@ export interface RowEnvironment {
   /** The absolute path of a file or folder of the shared data. */
   path(name: string): string
   readonly store: RowStore
+  /** Keeps what several rows have in common, such as a trained network, until somebody deletes the cache. */
+  readonly shared: RowStore
   readonly progress?: ProgressListener
   readonly signal?: AbortSignal
 }

@@ -57,6 +57,7 @@ export function measureSize(original: Model, model: Model, packBytes: number): S
     weights: total,
     weightsKept: kept,
     storageBytes,
+    bitsPerWeight: (8 * storageBytes) / Math.max(1, total),
     packBytes,
     ratios: {
       weights: total / Math.max(1, kept),

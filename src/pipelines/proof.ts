@@ -3,15 +3,14 @@ import type { Engine } from '../engines/engine.ts'
 import { EspalierError } from '../errors.ts'
 import { encodeModel } from '../formats/onnx/write.ts'
 import { readPack } from '../formats/pack/read.ts'
-import { createDraft } from '../ir/draft.ts'
 import type { Model } from '../ir/model.ts'
-import { layers } from '../ir/rewrite.ts'
 import { verify } from '../ir/verify.ts'
 import type { ProofCheck } from '../methods/method.ts'
 import type { ProgressListener } from '../progress.ts'
 import { toFloat32 } from '../tensor/half.ts'
 import type { Tensor } from '../tensor/tensor.ts'
 import { exampleInputs, sampleInputs } from '../datasets/inputs.ts'
+import { comparableLayers, withTaps } from './taps.ts'
 
 export interface ProofInput {
   readonly original: Model
@@ -56,7 +55,7 @@ export async function prove(input: ProofInput): Promise<Proof> {
     checks.push({ check: 'the engine runs it', passed: true, leftOut: true, detail })
     return { checks, outputErrors }
   }
-  const tapped = layers(original).filter((layer) => producesSame(compressed, layer.node.outputs[0]))
+  const tapped = comparableLayers(original, compressed)
   const taps = tapped.map((layer) => layer.node.outputs[0])
   const before = await runTapped(original, taps, feeds, engine)
   const after = await attempt(() => runTapped(compressed, taps, feeds, engine))
@@ -111,10 +110,6 @@ async function attempt<T>(work: () => Promise<T>): Promise<T | EspalierError> {
   }
 }
 
-function producesSame(model: Model, value: string): boolean {
-  return model.graph.nodes.some((node) => node.outputs.includes(value))
-}
-
 /** Runs the model with the inner values `taps` as further outputs. */
 async function runTapped(
   model: Model,
@@ -122,9 +117,7 @@ async function runTapped(
   feeds: Readonly<Record<string, Tensor>>,
   engine: Engine,
 ) {
-  const draft = createDraft(model)
-  for (const tap of taps) if (!draft.outputs.some(({ name }) => name === tap)) draft.output(tap)
-  const session = await engine.createSession(draft.finish(), { purpose: 'check' })
+  const session = await engine.createSession(withTaps(model, taps), { purpose: 'check' })
   try {
     return await session.run(feeds)
   } finally {

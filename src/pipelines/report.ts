@@ -70,7 +70,7 @@ function tiles({ size, files, accuracy, latency }: RunReport): Markup {
     </div>`
   return html`<div class="tiles">
       ${ratio(size.ratios.weights, 'weights kept', `${count(size.weightsKept)} of ${count(size.weights)}`)}
-      ${ratio(size.ratios.storage, 'storage with indices', `${bytes(size.storageBytes)} of codes, gaps, codebooks: arithmetic`)}
+      ${ratio(size.ratios.storage, 'storage with indices', `${bytes(size.storageBytes)} of codes, gaps, codebooks: arithmetic; ${size.bitsPerWeight.toFixed(2)} bits a weight, all counted`)}
       ${ratio(size.ratios.bytes, 'bytes of the real file', `${bytes(files.originalParameters)} of parameters → ${bytes(files.pack)}`, true)}
     </div>
     <div class="tiles">

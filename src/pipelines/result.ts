@@ -17,6 +17,8 @@ export interface SizeMeasure {
   readonly weightsKept: number
   /** The arithmetic of the literature: codes, relative indices (8 bits for convolutions, 5 for dense layers), codebooks. */
   readonly storageBytes: number
+  /** Bits of storage a weight, with all that is not a weight: scales, codebooks, biases, first and last layers. */
+  readonly bitsPerWeight: number
   /** The length of the pack. */
   readonly packBytes: number
   readonly ratios: Ratios

@@ -16,6 +16,7 @@ export function sampleReport(name = ''): RunReport {
     weights: 266_200,
     weightsKept: Math.round(266_200 / weights),
     storageBytes: Math.round(1_066_440 / storage),
+    bitsPerWeight: (8 * 1_066_440) / storage / 266_200,
     packBytes,
     ratios: { weights, storage, bytes },
   })

@@ -100,7 +100,7 @@ async function createBench(
   const { engine, signal, progress, docs } = options
   const store = folderStore(resolve(options.cache, network.name, String(seed)))
   const path = (name: string) => resolve(options.data, name)
-  const { data, model } = await network.prepare({ seed, engine, path, store, signal, progress })
+  const { data, model } = await network.prepare({ seed, engine, path, store, shared: store, signal, progress })
   const results = () => all.get(network.name) ?? { network: network.name, original: [], entries: [] }
   const bench: Bench = {
     network,
