@@ -38,6 +38,8 @@ import { exp } from './exp.ts'
 import { expand } from './expand.ts'
 import { fakeQuantize } from './fake-quantize.ts'
 import { flatten } from './flatten.ts'
+import { flexpointGradient } from './flexpoint-gradient.ts'
+import { flexpoint } from './flexpoint.ts'
 import { floor } from './floor.ts'
 import { gatherElements } from './gather-elements.ts'
 import { gatherGrad } from './gather-grad.ts'
@@ -83,6 +85,7 @@ import { oneHot } from './one-hot.ts'
 import { or } from './or.ts'
 import { pad } from './pad.ts'
 import { pow } from './pow.ts'
+import { powerOfTwo } from './power-of-two.ts'
 import { prelu } from './prelu.ts'
 import { qlinearConv } from './qlinear-conv.ts'
 import { qlinearMatmul } from './qlinear-matmul.ts'
@@ -175,6 +178,8 @@ const records: readonly Operator[] = [
   expand,
   fakeQuantize,
   flatten,
+  flexpointGradient,
+  flexpoint,
   floor,
   gatherElements,
   gatherGrad,
@@ -220,6 +225,7 @@ const records: readonly Operator[] = [
   or,
   pad,
   pow,
+  powerOfTwo,
   prelu,
   qlinearConv,
   qlinearMatmul,
