@@ -3,6 +3,7 @@ import { catalog } from './commands/catalog.ts'
 import { compare } from './commands/compare.ts'
 import { compress } from './commands/compress.ts'
 import { criteria } from './commands/criteria.ts'
+import { decompositions } from './commands/decompositions.ts'
 import { demo } from './commands/demo.ts'
 import { evaluate } from './commands/evaluate.ts'
 import { exportCommand } from './commands/export.ts'
@@ -25,5 +26,6 @@ export const commands: readonly CliCommand[] = [
   catalog,
   papers,
   criteria,
+  decompositions,
   demo,
 ]

@@ -1,14 +1,26 @@
 /** What the rows on the pretrained ResNet-20 have in common: a recipe that retrains, and a thousand test images. */
 import { readFile } from 'node:fs/promises'
+import type { DataSplits } from '../datasets/dataset.ts'
 import { openData } from '../datasets/open.ts'
 import { readModel } from '../formats/onnx/read.ts'
+import type { Model } from '../ir/model.ts'
 import type { Paper } from '../paper.ts'
 import { parameterBytes } from '../pipelines/measure.ts'
 import { evaluate } from '../training/evaluate.ts'
 import { applyRecipe } from './apply-recipe.ts'
 import { definePaperRow, type PaperRow } from './row.ts'
 
-const file = 'models/resnet20_cifar10_akamaster.onnx'
+/** The pretrained network, below the folder of shared data. */
+export const resNet20File = 'models/resnet20_cifar10_akamaster.onnx'
+
+/** The pretrained network, and CIFAR-10 as it was trained on it. */
+export async function openResNet20(
+  path: (name: string) => string,
+  seed: number,
+): Promise<{ readonly data: DataSplits; readonly model: Model }> {
+  const data = await openData(`cifar10:${path('cifar10')}?mean=0.485,0.456,0.406&std=0.229,0.224,0.225`, { seed })
+  return { data, model: readModel(await readFile(path(resNet20File)), { place: resNet20File }) }
+}
 
 export interface ResNet20Row {
   readonly name: string
@@ -37,7 +49,7 @@ export function defineResNet20Row(row: ResNet20Row): PaperRow {
     data: 'CIFAR-10, batches 1 to 4 less 4,000 images for choices; the first 1,000 test images',
     method: row.method,
     paper: row.paper,
-    needs: [file, 'cifar10'],
+    needs: [resNet20File, 'cifar10'],
     figures: [
       { name: 'accuracy before', unit: '%', digits: 1 },
       { name: 'accuracy after', unit: '%', digits: 1 },
@@ -62,8 +74,7 @@ export function defineResNet20Row(row: ResNet20Row): PaperRow {
       (row.remark ? ` ${row.remark}` : ''),
     async run(environment) {
       const { seed, engine, path, signal } = environment
-      const model = readModel(await readFile(path(file)), { place: file })
-      const data = await openData(`cifar10:${path('cifar10')}?mean=0.485,0.456,0.406&std=0.229,0.224,0.225`, { seed })
+      const { model, data } = await openResNet20(path, seed)
       const result = await applyRecipe(model, row, data, environment)
       const before = await evaluate(model, data.test, engine, { signal })
       const after = await evaluate(result.model, data.test, engine, { signal })

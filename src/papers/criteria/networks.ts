@@ -1,12 +1,11 @@
 /** The networks on which criteria are compared, and the settings, which were fixed before anything was measured. */
-import { readFile } from 'node:fs/promises'
 import type { DataSplits } from '../../datasets/dataset.ts'
 import { openData } from '../../datasets/open.ts'
-import { readModel } from '../../formats/onnx/read.ts'
 import type { Model } from '../../ir/model.ts'
 import { trainingSettings, type TrainingSettings } from '../../training/settings.ts'
 import { train } from '../../training/train.ts'
 import { lenet5 } from '../../zoo/lenet-5.ts'
+import { openResNet20, resNet20File } from '../resnet20.ts'
 import type { RowEnvironment } from '../row.ts'
 
 /** Shares of the multiply-accumulates that are removed. */
@@ -34,7 +33,6 @@ export interface BenchNetwork {
 }
 
 const dense: Partial<TrainingSettings> = { epochs: 2, learningRate: 0.02, weightDecay: 0.0005, schedule: 'cosine' }
-const resnet20 = 'models/resnet20_cifar10_akamaster.onnx'
 
 export const benchNetworks: readonly BenchNetwork[] = [
   {
@@ -63,13 +61,10 @@ export const benchNetworks: readonly BenchNetwork[] = [
     name: 'resnet-20',
     about:
       'ResNet-20 for CIFAR-10 as akamaster published it; residual connections tie its 688 filters into 400 channels. Batches 1 to 4 less 4,000 images to train, these 4,000 for choices (the network was trained on all of them), the first 1,000 test images to test: a standard error of about 0.9 points. Each ablation of the oracle looks at 256 validation images; retraining sees 3,000 images once, cropped and mirrored. One seed, because it takes long: what is drawn, such as the images that a criterion looks at, was drawn once.',
-    needs: [resnet20, 'cifar10'],
+    needs: [resNet20File, 'cifar10'],
     seeds: [1],
     oracleSamples: 256,
     retrain: { epochs: 1 / 12, learningRate: 0.01, schedule: 'cosine', weightDecay: 0.0001, augmentation: 'crop-flip' },
-    async prepare({ seed, path }) {
-      const data = await openData(`cifar10:${path('cifar10')}?mean=0.485,0.456,0.406&std=0.229,0.224,0.225`, { seed })
-      return { data, model: readModel(await readFile(path(resnet20)), { place: resnet20 }) }
-    },
+    prepare: ({ seed, path }) => openResNet20(path, seed),
   },
 ]

@@ -88,11 +88,16 @@ async function measureMissing(
   const { network, engine, signal } = options
   const missing = options.variants
     .flatMap((variant) => variant.bits.map((bits) => ({ variant, bits })))
-    .filter(({ variant, bits }) => !known?.entries.some((entry) => entry.variant === variant.name && entry.bits === bits))
+    .filter(
+      ({ variant, bits }) => !known?.entries.some((entry) => entry.variant === variant.name && entry.bits === bits),
+    )
     .sort((a, b) => a.bits - b.bits)
   if (known && missing.length === 0) return known
   const { data, model } = await network.prepare((name) => resolve(options.data, name))
-  const test = subset(data.test, Uint32Array.from({ length: Math.min(network.tests, data.test.size) }, (_, i) => i))
+  const test = subset(
+    data.test,
+    Uint32Array.from({ length: Math.min(network.tests, data.test.size) }, (_, i) => i),
+  )
   let results = known ?? {
     network: network.name,
     accuracy: (await evaluate(model, test, engine, { signal })).accuracy,

@@ -26,7 +26,9 @@ export async function outputErrors(
   const taps = tapped.map(({ node }) => node.outputs[0])
   const input = fitInput(original, data.inputShape)
   const sums = taps.map(() => ({ difference: 0, size: 0 }))
-  const [before, after] = await Promise.all([original, changed].map((model) => engine.createSession(withTaps(model, taps))))
+  const [before, after] = await Promise.all(
+    [original, changed].map((model) => engine.createSession(withTaps(model, taps))),
+  )
   try {
     for (let start = 0; start < Math.min(count, data.size); start += BATCH) {
       signal?.throwIfAborted()
