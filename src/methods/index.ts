@@ -36,6 +36,7 @@ import { optimalBrainDamage } from './pruning/weights/optimal-brain-damage.ts'
 import { optimalBrainSurgeon } from './pruning/weights/optimal-brain-surgeon.ts'
 import { randomWeights } from './pruning/weights/random-weights.ts'
 import { sparseGpt } from './pruning/weights/sparse-gpt.ts'
+import { uniformActivations } from './quantization/activations/uniform-activations.ts'
 import { admmQuantization } from './quantization/admm-quantization.ts'
 import { binaryWeightNetworks } from './quantization/binary-weight-networks.ts'
 import { binaryWeightsHashing } from './quantization/binary-weights-hashing.ts'
@@ -86,6 +87,7 @@ const records: readonly Method[] = [
   optimalBrainSurgeon,
   randomWeights,
   sparseGpt,
+  uniformActivations,
   admmQuantization,
   binaryWeightNetworks,
   binaryWeightsHashing,

@@ -21,6 +21,13 @@ export const layerChoiceOptions = {
   exclude: z.array(layerPattern).optional().describe('not these layers'),
 }
 
+/** The same options with nothing filled in, so that what is not said for a layer comes from the method's own. */
+export function withoutDefaults(shape: z.ZodRawShape): z.ZodRawShape {
+  return Object.fromEntries(
+    Object.entries(shape).map(([key, schema]) => [key, schema instanceof z.ZodDefault ? schema.unwrap() : schema]),
+  )
+}
+
 /** Per-layer overrides of the options of `shape`, keyed by pattern; where several fit, later ones win. */
 export function layerOverrides<Shape extends z.ZodRawShape>(shape: Shape) {
   return z

@@ -11,8 +11,9 @@ import { operatorKey, type Model, type ValueInfo } from '../ir/model.ts'
 import { operators } from '../ir/ops/index.ts'
 import { inferShapes, rebatch } from '../ir/shapes.ts'
 import { elementCount, float32, int64, zeros, type Tensor } from '../tensor/tensor.ts'
-import { freshInput, logitsOf, trainingForward, type RandomInput } from './forward.ts'
+import { freshInput, logitsOf, trainingForward, uniformInput, type RandomInput } from './forward.ts'
 import type { Constraint, Memory, Penalty } from './extensions.ts'
+import { lift } from './lift.ts'
 import { losses } from './losses/index.ts'
 import { clipped } from './clipping.ts'
 import { optimizerOf } from './optimizers/index.ts'
@@ -63,7 +64,7 @@ export interface StepOptions {
   readonly batchSize: number
   readonly parameters: readonly string[]
   readonly settings: Pick<TrainingSettings, 'optimizer' | 'weightDecay' | 'loss' | 'gradientClip'> & OptimizerSettings
-  /** How many updates the run takes; only the warm-up of sparse gradients asks. */
+  /** How many updates the run takes; the warm-up of sparse gradients and extra-gradient ask. */
   readonly totalSteps?: number
   /** Share of the teacher's divergence in the loss, and the softmax temperature of both. */
   readonly teacher?: { readonly weight: number; readonly temperature: number }
@@ -108,6 +109,7 @@ export function buildStep(model: Model, options: StepOptions): TrainingStep {
     taken.add(output)
     state.push({ name, initial, input, output, ofModel })
   }
+  const random = [...forward.random]
   const moved = new Map<string, string>()
   for (const parameter of parameters) {
     const initial = model.graph.initializers.get(parameter)!
@@ -125,6 +127,11 @@ export function buildStep(model: Model, options: StepOptions): TrainingStep {
       shared,
       settings,
       literal,
+      noise() {
+        const input = freshInput(draft, `${parameter}.noise`, 'float32', initial.shape)
+        random.push(uniformInput(input, initial.shape))
+        return input
+      },
     })
     const constrained = constraint?.(draft, parameter, next.parameter, { learningRate, step }) ?? next.parameter
     moved.set(parameter, constrained)
@@ -164,7 +171,7 @@ export function buildStep(model: Model, options: StepOptions): TrainingStep {
       learningRate,
       ...(asked ? { step } : {}),
       ...(forward.teacher === undefined ? {} : { teacher: forward.teacher }),
-      random: forward.random,
+      random,
     },
     outputs: { loss: forward.loss, correct: forward.correct },
   }
@@ -218,7 +225,7 @@ interface Forward {
 /** The forward part in training mode, with loss and number of right answers at its end. */
 function buildForward(model: Model, options: StepOptions): Forward {
   const { batchSize, settings } = options
-  const concrete = rebatch(model, batchSize)
+  const concrete = lift(rebatch(model, batchSize))
   const images = concrete.graph.inputs.filter(({ name }) => !concrete.graph.initializers.has(name))
   if (images.length !== 1)
     throw new UnsupportedError('training-inputs', `the model has ${images.length} inputs; one can be trained with`, {
