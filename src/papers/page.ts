@@ -1,5 +1,5 @@
 import { figureValues, judge, spread, type RowResults } from './results.ts'
-import type { Figure, PaperRow } from './row.ts'
+import { figureOf, type Figure, type FigureTable, type PaperRow } from './row.ts'
 
 /** The page docs/papers.md: every number in it comes from a record or from a results file. */
 export function papersPage(rows: readonly PaperRow[], results: ReadonlyMap<string, RowResults>): string {
@@ -56,15 +56,36 @@ function section(row: PaperRow, results: RowResults | undefined): string[] {
     `Network: ${row.network}. Data: ${row.data}. Method: ${row.method}.${row.paper ? ` Paper: ${citation(row)}.` : ''}`,
     `Seeds: ${runs.length} of ${row.seeds.length} run${runs.length ? `, ${(seconds / runs.length / 60).toFixed(1)} minutes each` : ''}. Command: \`npm run papers -- ${row.name}\`.`,
     '',
+    ...(row.table ? tableOf(row, row.table, results) : listOf(row, results)),
+    '',
+    row.difference,
+    '',
+  ]
+}
+
+/** One line a figure. */
+function listOf(row: PaperRow, results: RowResults | undefined): string[] {
+  return [
     '| figure | paper | ours | asked | |',
     '|---|---|---|---|---|',
     ...row.figures.map((figure) => {
       const values = figureValues(row, results, figure)
       return `| ${figure.name} | ${quantity(figure.published, figure)} | ${measured(values, figure)} | ${bound(figure)} | ${judge(figure, values)} |`
     }),
-    '',
-    row.difference,
-    '',
+  ]
+}
+
+/** One line an entry, one column a quantity. */
+function tableOf(row: PaperRow, { head, entries, columns }: FigureTable, results: RowResults | undefined): string[] {
+  const figures = new Map(row.figures.map((figure) => [figure.name, figure]))
+  const cell = (entry: string, column: string) => {
+    const figure = figures.get(figureOf(entry, column))
+    return figure ? measured(figureValues(row, results, figure), figure) : '–'
+  }
+  return [
+    `| ${[head, ...columns].join(' | ')} |`,
+    `|---|${columns.map(() => '--:|').join('')}`,
+    ...entries.map((entry) => `| ${[entry, ...columns.map((column) => cell(entry, column))].join(' | ')} |`),
   ]
 }
 

@@ -18,6 +18,19 @@ export interface Figure {
   readonly headline?: boolean
 }
 
+/** A table on the page in the place of a list of figures. */
+export interface FigureTable {
+  /** What the entries are. */
+  readonly head: string
+  readonly entries: readonly string[]
+  readonly columns: readonly string[]
+}
+
+/** The name of the figure of an entry and a column. */
+export function figureOf(entry: string, column: string): string {
+  return `${entry}: ${column}`
+}
+
 /** Keeps what a long run has done so far, so that it goes on after a kill. */
 export interface RowStore {
   read(name: string): Promise<Uint8Array | undefined>
@@ -50,6 +63,8 @@ export interface PaperRow {
   /** Files below the shared data folder; the row is skipped, and says so, when one is absent. */
   readonly needs: readonly string[]
   readonly figures: readonly Figure[]
+  /** Present where the figures fill a table, one for each entry and column: `figureOf` names them. */
+  readonly table?: FigureTable
   readonly seeds: readonly number[]
   /** About how long one seed takes on two cores. */
   readonly minutes: number

@@ -47,6 +47,22 @@ describe('the page', () => {
     }
   })
 
+  it('has a table where the figures fill one, with dashes for what an entry has not', () => {
+    const table: PaperRow = {
+      ...row,
+      figures: [
+        { name: 'a: bits', unit: '', digits: 1 },
+        { name: 'b: bits', unit: '', digits: 1 },
+        { name: 'b: pack', unit: 'bytes', digits: 0 },
+      ],
+      table: { head: 'method', entries: ['a', 'b'], columns: ['bits', 'pack'] },
+    }
+    const runs = [{ seed: 1, seconds: 60, values: { 'a: bits': 2.04, 'b: bits': 8, 'b: pack': 1000 } }]
+    const lines = papersPage([table], new Map([['lenet', { row: 'lenet', runs }]])).split('\n')
+    const at = lines.indexOf('| method | bits | pack |')
+    expect(lines.slice(at + 1, at + 4)).toEqual(['|---|--:|--:|', '| a | 2.0 | – |', '| b | 8.0 | 1000 bytes |'])
+  })
+
   it('cites the paper with a link where it is on arXiv, in words where it is not, and not where there is none', () => {
     const arxiv = papersPage([row], new Map())
     expect(arxiv).toContain('Paper: [Han, Mao, Dally, “Deep Compression:')
