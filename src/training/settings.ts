@@ -5,9 +5,17 @@ export const trainingSettings = z
   .object({
     epochs: z.number().positive().default(10).describe('passes over the training data'),
     batchSize: z.number().int().positive().default(64).describe('examples a step'),
-    optimizer: z.enum(['sgd', 'adam']).default('sgd').describe('update rule'),
+    optimizer: z
+      .enum(['sgd', 'adam', 'extra-gradient', 'shift-adamax'])
+      .default('sgd')
+      .describe('update rule; extra-gradient looks ahead every other step, shift-adamax moves by powers of two'),
     learningRate: z.number().positive().default(0.01).describe('initial step size'),
-    momentum: z.number().min(0).max(1).default(0.9).describe('momentum of sgd, beta1 of adam'),
+    momentum: z
+      .number()
+      .min(0)
+      .max(1)
+      .default(0.9)
+      .describe('momentum of sgd and extra-gradient, beta1 of adam and shift-adamax'),
     nesterov: z.boolean().default(false).describe("Nesterov's form of momentum"),
     gradientClip: z
       .number()
@@ -26,6 +34,28 @@ export const trainingSettings = z
       .max(1)
       .default(0)
       .describe('fraction of the run over which the sparsity of gradients rises from zero'),
+    gradientTernary: z
+      .boolean()
+      .default(false)
+      .describe('each gradient becomes -s, 0 or s at random, with the gradient as expectation'),
+    flexpoint: z
+      .number()
+      .int()
+      .min(4)
+      .max(24)
+      .optional()
+      .describe('bits of the integers, 16 in the paper, that all tensors of a step are rounded to; left out: float32'),
+    flexpointExponent: z
+      .number()
+      .int()
+      .min(3)
+      .max(6)
+      .default(5)
+      .describe('flexpoint: bits of the exponent that the integers of a tensor share'),
+    shiftNormalization: z
+      .boolean()
+      .default(false)
+      .describe('batch normalization multiplies by powers of two only, in training and in the model that comes out'),
     weightDecay: z.number().min(0).default(0).describe('L2 penalty on parameters of two or more axes'),
     schedule: z
       .enum(['constant', 'step', 'cosine', 'polynomial'])

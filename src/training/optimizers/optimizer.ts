@@ -19,10 +19,12 @@ export interface UpdateContext {
   readonly settings: OptimizerSettings
   /** A float32 scalar constant. */
   literal(value: number): string
+  /** Random numbers, uniform in [0, 1), float32, of the parameter's shape and new in each step. */
+  noise(): string
 }
 
 export type OptimizerSettings = Pick<TrainingSettings, 'momentum' | 'nesterov'> &
-  Partial<Pick<TrainingSettings, 'gradientSparsity' | 'gradientWarmup'>>
+  Partial<Pick<TrainingSettings, 'gradientSparsity' | 'gradientWarmup' | 'gradientTernary'>>
 
 /** What is computed once a step, for all parameters. */
 export interface PrepareContext extends Pick<UpdateContext, 'draft' | 'settings' | 'literal'> {

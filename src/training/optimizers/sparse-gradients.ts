@@ -63,7 +63,10 @@ export function compressGradient({
   settings,
   shared,
   literal,
-}: Omit<UpdateContext, 'parameter' | 'learningRate'>): { readonly sent: SparseGradient; readonly slots: string[] } {
+}: Omit<UpdateContext, 'parameter' | 'learningRate' | 'noise'>): {
+  readonly sent: SparseGradient
+  readonly slots: string[]
+} {
   const g = flat(draft, gradient)
   const [velocity, unsent] =
     slots.length > 1 ? slots.map((slot) => flat(draft, slot)) : [undefined, flat(draft, slots[0])]

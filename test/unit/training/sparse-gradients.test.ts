@@ -38,7 +38,8 @@ async function byGraph(settings: OptimizerSettings): Promise<Float32Array[]> {
   const learningRate = draft.input('rate', 'float32', [])
   const step = draft.input('step', 'float32', [])
   const shared = optimizer.prepare?.({ draft, settings, literal, step, totalSteps: steps }) ?? {}
-  const context = { draft, parameter, shape, gradient, slots, learningRate, shared, settings, literal }
+  const noise = () => draft.input('noise', 'float32', shape)
+  const context = { draft, parameter, shape, gradient, slots, learningRate, shared, settings, literal, noise }
   const next = optimizer.update(context)
   for (const name of [next.parameter, ...next.slots]) draft.output(name, 'float32', shape)
   const session = await engine.createSession(draft.finish(), { threads: 1 })
