@@ -1,6 +1,11 @@
 import { defineWeightQuantizer } from './family.ts'
+import { passWithin, signOf, straightThrough } from './latent-steps.ts'
 
-/** Keeps the sign of each weight and one scale a filter, the mean absolute weight: the best two values ±α there are. */
+/**
+ * Keeps the sign of each weight and one scale a filter, the mean absolute weight: the best two values ±α there are.
+ * In training the scale is that of the latent weights in each step. The paper keeps the first and the last layer in full
+ * precision: `exclude` leaves them.
+ */
 export const binaryWeightNetworks = defineWeightQuantizer({
   name: 'binary-weight-networks',
   summary: 'Keeps of each weight the sign, and of each filter the mean absolute weight as its scale.',
@@ -18,4 +23,15 @@ export const binaryWeightNetworks = defineWeightQuantizer({
     codes: Int16Array.from(weights, (weight) => (weight < 0 ? -1 : 1)),
     scale: weights.reduce((sum, weight) => sum + Math.abs(weight), 0) / weights.length,
   }),
+  // Section 3.2: ∂C/∂W_i = ∂C/∂W̃_i (1/n + α ∂sign(W_i)/∂W_i), where ∂sign(w)/∂w is 1 for |w| ≤ 1. The exact derivative of
+  // α would collect the gradients of the whole filter; the paper takes that of the weight itself.
+  trained: {
+    forward(weight) {
+      const { draft, latent, count, literal, reduce } = weight
+      const scale = reduce('Mean', draft.add('Abs', [latent]))
+      const passed = draft.add('Mul', [scale, passWithin(weight, 1)])
+      const slope = draft.add('Add', [passed, literal(1 / count)])
+      return straightThrough(weight, draft.add('Mul', [scale, signOf(weight)]), slope)
+    },
+  },
 })

@@ -1,13 +1,14 @@
 import { z } from 'zod'
 import { constantValues } from '../../ir/constant-values.ts'
 import type { Model } from '../../ir/model.ts'
-import { layers, type Layer } from '../../ir/rewrite.ts'
+import { layers } from '../../ir/rewrite.ts'
 import type { Paper } from '../../paper.ts'
 import { fromFloat32, toFloat32 } from '../../tensor/half.ts'
 import type { Tensor } from '../../tensor/tensor.ts'
 import { withCodebooks } from '../codebooks.ts'
 import { chooseLayers, layerChoiceOptions, layerOverrides, optionsOfLayer } from '../layer-choice.ts'
 import { defineMethod, type Context, type Method, type ProofCheck } from '../method.ts'
+import { retrainOption, retrains, type RetrainOption } from '../retraining.ts'
 import { finiteWeights, isPlainFloat } from '../weights.ts'
 import { biasCodes, withIntegerBias, withIntegerCodes } from './integer-codes.ts'
 import {
@@ -16,7 +17,16 @@ import {
   type QuantizedLayer,
   type QuantizedWeights,
 } from './quantized-layer.ts'
+import {
+  checkFrozen,
+  freeze,
+  trainThrough,
+  type LayerToTrain,
+  type TrainedForm,
+  type TrainedWeight,
+} from './trained-form.ts'
 
+export type { LatentWeight, TrainedForm } from './trained-form.ts'
 export type { BookCodes, QuantizedWeights, ScaledCodes } from './quantized-layer.ts'
 
 const granularities = ['tensor', 'channel', 'group'] as const
@@ -53,6 +63,8 @@ export interface WeightQuantizer<Name extends string, Shape extends z.ZodRawShap
   readonly granularity: GranularityOptions['granularity']
   /** Options of its own, each with a default, that can also be set for single layers. */
   readonly options: Shape
+  /** Those of them that are about the training as a whole: they cannot be set for single layers. */
+  readonly whole?: readonly (keyof Shape & string)[]
   /** The whole-number option that is larger where codes say more, if there is one: it is what `strength` turns. */
   readonly precision?: keyof Shape & string
   /**
@@ -61,12 +73,30 @@ export interface WeightQuantizer<Name extends string, Shape extends z.ZodRawShap
    * @param weights finite, at least one of them not zero; not changed.
    */
   quantize(weights: Float32Array, options: Own<Shape>): QuantizedWeights
+  /** How the weights are trained, where the method trains them: the network computes with their quantized form. */
+  readonly trained?: TrainedForm<Own<Shape>>
+  /** A training of its own instead, after which `quantize` changes what it left free and nothing else. */
+  readonly training?: (schedule: TrainingSchedule<Own<Shape>>) => Promise<Model>
+}
+
+/** What a record with a training of its own gets. */
+export interface TrainingSchedule<Options> {
+  readonly model: Model
+  /** Those that will be quantized. */
+  readonly layers: readonly LayerToTrain<Options & GranularityOptions>[]
+  /** Those of the whole method; layers have their own. */
+  readonly options: Options
+  readonly settings: Exclude<RetrainOption, false>
+  readonly context: Context
+  /** What the values of a layer's weight become in the end, in the weight's layout. */
+  project(layer: LayerToTrain<Options & GranularityOptions>, values: Float32Array): Float32Array
 }
 
 type LayerOptions = GranularityOptions & Readonly<Record<string, unknown>>
 
 export type QuantizationOptions = LayerOptions & {
   readonly biasBits?: number
+  readonly retrain?: RetrainOption
   readonly include?: readonly string[]
   readonly exclude?: readonly string[]
   readonly layers?: Readonly<Record<string, Partial<LayerOptions>>>
@@ -79,7 +109,9 @@ export type WeightQuantization<Name extends string, Shape extends z.ZodRawShape>
 type AnyQuantizer = WeightQuantizer<string, z.ZodRawShape>
 
 /**
- * Makes the record of a method that writes weights in few bits without training. In the result a weight is
+ * Makes the record of a method that writes weights in few bits. A record that says how they are trained has the option
+ * `retrain`, and with data the network is retrained before: latent weights in full precision learn while the network
+ * computes with their quantized form, and the frozen result is compared with the graph that was trained. In the result a weight is
  * `DequantizeLinear(codes, scale)` with codes of 4, 8 or 16 bits, one scale a layer, a channel or a block of inputs; or,
  * where values are no multiples of a scale, `Gather(codebook, Cast(codes))`. Biases stay as they are unless `biasBits`
  * is set.
@@ -96,10 +128,12 @@ export function defineWeightQuantizer<const Name extends string, Shape extends z
     granularity: layerOptions.granularity.default(quantizer.granularity),
     groupSize: layerOptions.groupSize,
   }
-  const unfilled = Object.fromEntries(Object.entries(perLayer).map(([key, schema]) => [key, withoutDefault(schema)]))
+  const single = Object.entries(perLayer).filter(([key]) => !quantizer.whole?.includes(key))
+  const unfilled = Object.fromEntries(single.map(([key, schema]) => [key, withoutDefault(schema)]))
   const options = z.strictObject({
     ...perLayer,
     biasBits,
+    ...(quantizer.trained || quantizer.training ? { retrain: retrainOption } : {}),
     ...layerChoiceOptions,
     layers: layerOverrides(unfilled),
   }) as unknown as z.ZodType<QuantizationOptions>
@@ -136,41 +170,101 @@ function strengthBy(key: string, schema: z.core.$ZodType) {
   })
 }
 
+type AnyLayer = LayerToTrain<LayerOptions>
+
 interface Done {
-  readonly layer: Layer
+  readonly chosen: AnyLayer
   readonly tensor: Tensor
   readonly weights: Float32Array
   readonly result: QuantizedLayer
 }
 
-function quantizeModel(model: Model, quantizer: AnyQuantizer, options: QuantizationOptions, context: Context): Model {
-  const { name } = quantizer
-  const chosen = chooseLayers(model, options, context)
+async function quantizeModel(
+  given: Model,
+  quantizer: AnyQuantizer,
+  options: QuantizationOptions,
+  context: Context,
+): Promise<Model> {
+  const chosen = chooseLayers(given, options, context).map((layer): AnyLayer => {
+    return { layer, options: optionsOfLayer(options, layer, given) }
+  })
+  const untrained = quantizeAll(given, quantizer, chosen, context)
+  const learns = (quantizer.trained ?? quantizer.training) !== undefined && retrains(options.retrain, context)
+  if (!learns || untrained.length === 0) return written(given, quantizer, untrained, options, context)
+  const kept = untrained.map((done) => done.chosen)
+  const settings = options.retrain || {}
+  if (quantizer.training) {
+    const schedule = { model: given, layers: kept, options, settings, context, project: projection(given, quantizer) }
+    const model = await quantizer.training(schedule)
+    return written(model, quantizer, quantizeAll(model, quantizer, kept, context), options, context)
+  }
+  const trained = await trainThrough(given, kept, quantizer.trained!, settings, context)
+  const frozen = quantizeAll(trained.model, quantizer, kept, context, trained.weights)
+  const model = written(trained.model, quantizer, frozen, options, context)
+  if (context.proved && options.biasBits === undefined && frozen.length === kept.length)
+    context.proved(await checkFrozen(quantizer.name, trained.graph, model, context))
+  return model
+}
+
+/** The layers that can be quantized, as they will be; the others are reported. */
+function quantizeAll(
+  model: Model,
+  quantizer: AnyQuantizer,
+  chosen: readonly AnyLayer[],
+  context: Context,
+  trained?: ReadonlyMap<string, TrainedWeight>,
+): Done[] {
   const done: Done[] = []
-  for (const [position, layer] of chosen.entries()) {
+  for (const [position, one] of chosen.entries()) {
+    const { layer } = one
     context.signal?.throwIfAborted()
-    context.progress?.({ task: name, done: position, total: chosen.length, detail: { layer: layer.name } })
-    const found = quantizeOne(model, layer, quantizer, optionsOfLayer(options, layer, model))
+    context.progress?.({ task: quantizer.name, done: position, total: chosen.length, detail: { layer: layer.name } })
+    const found = quantizeOne(model, one, quantizer, trained?.get(layer.weight))
     if (typeof found === 'string') context.skip(layer.name, found)
     else done.push(found)
   }
-  context.progress?.({ task: name, done: chosen.length, total: chosen.length })
+  context.progress?.({ task: quantizer.name, done: chosen.length, total: chosen.length })
+  return done
+}
+
+function quantizeOne(model: Model, chosen: AnyLayer, quantizer: AnyQuantizer, trained?: TrainedWeight): Done | string {
+  const { layer, options } = chosen
+  if (!isPlainFloat(model, layer)) return 'its weights are not plain floats: they were shared or quantized before'
+  const tensor = model.graph.initializers.get(layer.weight)!
+  const weights = trained?.weights ?? finiteWeights(layer.weight, tensor)
+  if (weights.length === 0) return 'it has no weights'
+  const result = quantizedLayer(layer, tensor, weights, options, (own, places, part) =>
+    trained
+      ? freeze(quantizer.trained!, quantizer.quantize, { own, places, part, trained, options })
+      : quantizer.quantize(own, options),
+  )
+  return typeof result === 'string' ? result : { chosen, tensor, weights, result }
+}
+
+/** What a schedule asks: the values that weights will have. */
+function projection(model: Model, quantizer: AnyQuantizer) {
+  return ({ layer, options }: AnyLayer, values: Float32Array): Float32Array => {
+    const tensor = model.graph.initializers.get(layer.weight)!
+    const found = quantizedLayer(layer, tensor, values, options, (own) => quantizer.quantize(own, options))
+    return typeof found === 'string' ? values : found.values
+  }
+}
+
+/** The model with the codes in it, which proves that they say what was chosen. */
+function written(
+  model: Model,
+  { name }: AnyQuantizer,
+  done: readonly Done[],
+  options: QuantizationOptions,
+  context: Context,
+): Model {
   const coded = done.flatMap(({ result }) => result.coded ?? [])
   const shared = done.flatMap(({ result }) => result.shared ?? [])
-  const ofLayers = new Set(done.flatMap(({ layer }) => layer.bias ?? []))
+  const ofLayers = new Set(done.flatMap(({ chosen }) => chosen.layer.bias ?? []))
   const biases = options.biasBits === undefined ? [] : biasCodes(model, options.biasBits, ofLayers)
   const quantized = withCodebooks(withIntegerBias(withIntegerCodes(model, coded), biases), shared, false).model
   if (done.length > 0) context.proved?.(checkValues(name, quantized, done))
   return quantized
-}
-
-function quantizeOne(model: Model, layer: Layer, quantizer: AnyQuantizer, options: QuantizationOptions): Done | string {
-  if (!isPlainFloat(model, layer)) return 'its weights are not plain floats: they were shared or quantized before'
-  const tensor = model.graph.initializers.get(layer.weight)!
-  const weights = finiteWeights(layer.weight, tensor)
-  if (weights.length === 0) return 'it has no weights'
-  const result = quantizedLayer(layer, tensor, weights, options, (part) => quantizer.quantize(part, options))
-  return typeof result === 'string' ? result : { layer, tensor, weights, result }
 }
 
 /** Computes each weight from the graph, as an engine will, and compares it with what the method chose. */
@@ -180,7 +274,8 @@ function checkValues(name: string, quantized: Model, done: readonly Done[]): Pro
   const now = new Map(layers(quantized).map((layer) => [layer.name, layer]))
   const errors: number[] = []
   let [bits, count] = [0, 0]
-  for (const { layer, tensor, weights, result } of done) {
+  for (const { chosen, tensor, weights, result } of done) {
+    const { layer } = chosen
     const source = now.get(layer.name)?.source.find(({ op }) => op === (result.coded ? 'DequantizeLinear' : 'Gather'))
     const computed = source && value(source.outputs[0])
     const numbers = computed && toFloat32(fromFloat32(tensor.dtype, tensor.shape, toFloat32(computed)))

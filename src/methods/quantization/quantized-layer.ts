@@ -43,7 +43,8 @@ export interface QuantizedLayer {
 
 /**
  * Quantizes the weights of a layer part by part. A part that is all zero stays that, exactly.
- * @param weights the finite numbers of `tensor`, at least one.
+ * @param weights finite numbers in the place of those of `tensor`, at least one.
+ * @param quantize gets the weights of a part, their places among all and the number of the part, in ascending order.
  * @returns what is to be written, or the reason why the layer is better left alone.
  */
 export function quantizedLayer(
@@ -51,13 +52,13 @@ export function quantizedLayer(
   tensor: Tensor,
   weights: Float32Array,
   options: GranularityOptions,
-  quantize: (weights: Float32Array) => QuantizedWeights,
+  quantize: (weights: Float32Array, places: Uint32Array, part: number) => QuantizedWeights,
 ): QuantizedLayer | string {
   const layout = layoutOf(layer, tensor.shape, options)
   if (typeof layout === 'string') return layout
-  const parts = partsOf(layout, tensor.shape).map((places) => {
+  const parts = partsOf(layout, tensor.shape).map((places, part) => {
     const own = Float32Array.from(places, (i) => weights[i])
-    return { places, found: own.some((value) => value !== 0) ? quantize(own) : undefined }
+    return { places, found: own.some((value) => value !== 0) ? quantize(own, places, part) : undefined }
   })
   const scaled = parts.every(({ found }) => !found || 'scale' in found)
   if (!scaled && layout.kind === 'block')
@@ -70,7 +71,7 @@ export function quantizedLayer(
 }
 
 /** How scales lie over the weight, or why they cannot lie as the options want it. */
-function layoutOf(layer: Layer, shape: readonly number[], options: GranularityOptions): Granularity | string {
+export function layoutOf(layer: Layer, shape: readonly number[], options: GranularityOptions): Granularity | string {
   const { granularity, groupSize } = options
   if (granularity === 'tensor') return { kind: 'tensor' }
   if (granularity === 'channel') {
@@ -84,7 +85,7 @@ function layoutOf(layer: Layer, shape: readonly number[], options: GranularityOp
 }
 
 /** The places of the weights of each part, ascending. */
-function partsOf(layout: Granularity, shape: readonly number[]): Uint32Array[] {
+export function partsOf(layout: Granularity, shape: readonly number[]): Uint32Array[] {
   const count = elementCount(shape)
   const part = scaleIndices(layout, shape)
   const sizes: number[] = []

@@ -1,9 +1,12 @@
 import { z } from 'zod'
-import { defineWeightQuantizer } from './family.ts'
+import { float32, int64, type Tensor } from '../../tensor/tensor.ts'
+import { defineWeightQuantizer, type LatentWeight } from './family.ts'
+import { asNumber, straightThrough } from './latent-steps.ts'
 
 /**
  * Weights below a threshold become zero and the others ±α, their mean absolute value. The threshold is the paper's rule,
- * 0.7 of the mean absolute weight, or the one with the least squared error, found by sorting.
+ * 0.7 of the mean absolute weight, or the one with the least squared error, found by sorting. In training both are those of
+ * the latent weights in each step, to which gradients go as they are (section 2.4).
  */
 export const ternaryWeightNetworks = defineWeightQuantizer({
   name: 'ternary-weight-networks',
@@ -28,7 +31,36 @@ export const ternaryWeightNetworks = defineWeightQuantizer({
     const codes = Int16Array.from(weights, (weight) => (Math.abs(weight) > limit ? Math.sign(weight) : 0))
     return { codes, scale: mean(weights.filter((_, i) => codes[i] !== 0).map(Math.abs)) }
   },
+  trained: {
+    forward(weight) {
+      const { draft, latent, literal, options, reduce } = weight
+      const sizes = draft.add('Abs', [latent])
+      const kept =
+        options.threshold === 'exact'
+          ? draft.add('GreaterOrEqual', [sizes, leastKept(weight, sizes)])
+          : draft.add('Greater', [sizes, draft.add('Mul', [reduce('Mean', sizes), literal(0.7)])])
+      const above = asNumber(weight, kept)
+      const few = draft.add('Max', [reduce('Sum', above), literal(1)])
+      const scale = draft.add('Div', [reduce('Sum', draft.add('Mul', [sizes, above])), few])
+      const codes = draft.add('Mul', [draft.add('Sign', [latent]), above])
+      return straightThrough(weight, draft.add('Mul', [scale, codes]))
+    },
+  },
 })
+
+/** The same as `bestThreshold` in the graph: the smallest |w| that is kept, one a scale. Equal weights are kept together. */
+function leastKept({ draft, shape, axes, count, reduced }: LatentWeight<unknown>, sizes: string): string {
+  const constant = (values: Tensor) => draft.constant('sorting', values)
+  const rest = [...shape.keys()].filter((axis) => !axes.includes(axis))
+  const rows = draft.add('Transpose', [sizes], { perm: [...rest, ...axes] })
+  const flat = draft.add('Reshape', [rows, constant(int64([-1, count]))])
+  const [sorted] = draft.addMany('TopK', [flat, constant(int64([count]))], {}, { outputs: 2 })
+  const sums = draft.add('CumSum', [sorted, constant(int64([1], []))])
+  const above = constant(float32(Float32Array.from({ length: count }, (_, k) => k + 1)))
+  const gains = draft.add('Div', [draft.add('Mul', [sums, sums]), above])
+  const best = draft.add('ArgMax', [gains], { axis: 1, keepdims: 1 })
+  return draft.add('Reshape', [draft.add('GatherElements', [sorted, best], { axis: 1 }), constant(int64(reduced))])
+}
 
 function mean(values: Float32Array): number {
   return values.reduce((sum, value) => sum + value, 0) / values.length

@@ -1,0 +1,335 @@
+/** Weights that are trained through their quantization: the graph in which they are, and what comes out of it. */
+import type { Engine } from '../../engines/engine.ts'
+import { UsageError } from '../../errors.ts'
+import { createDraft, type Draft } from '../../ir/draft.ts'
+import type { Granularity } from '../../ir/families/quantization.ts'
+import { graphIndex } from '../../ir/graph.ts'
+import { operatorKey, type Model } from '../../ir/model.ts'
+import { operators } from '../../ir/ops/index.ts'
+import { toFloat32Model, withNarrowedInitializers } from '../../ir/precision.ts'
+import type { Layer } from '../../ir/rewrite.ts'
+import { toFloat32 } from '../../tensor/half.ts'
+import { createTensor, elementCount, float32, int64, scalar } from '../../tensor/tensor.ts'
+import type { Constraint } from '../../training/extensions.ts'
+import { trainableParameters } from '../../training/parameters.ts'
+import { createPredictor } from '../../training/predictor.ts'
+import type { Context, ProofCheck } from '../method.ts'
+import { retrain, type RetrainOption } from '../retraining.ts'
+import { layoutOf, partsOf, type GranularityOptions, type QuantizedWeights } from './quantized-layer.ts'
+
+/** A weight in the graph that trains it, as a `TrainedForm` sees it. All values are float32. */
+export interface LatentWeight<Options> {
+  readonly draft: Draft
+  /** The name of the value that is trained. */
+  readonly latent: string
+  /** Its shape: `[out, in, ...kernel]` as stored; with granularity group the inputs are two axes, groups and members. */
+  readonly shape: readonly number[]
+  /** The axes that one scale reaches over. */
+  readonly axes: readonly number[]
+  /** The shape with one in the place of each of `axes`: that of the scales. */
+  readonly reduced: readonly number[]
+  /** How many weights share a scale. */
+  readonly count: number
+  readonly options: Options
+  /** A scalar. */
+  literal(value: number): string
+  /** A value of one element for those that share a scale: `axes` stay as axes of one. */
+  reduce(how: 'Mean' | 'Sum' | 'Max' | 'Min', value: string): string
+  /**
+   * A number for each scale that is trained with the weights, of the shape that `reduce` gives.
+   * @param start from the weights that share the scale, before training; 0 where all of them are zero.
+   */
+  parameter(name: string, start: (weights: Float32Array) => number): string
+  /** Uniform in [0, 1), one a weight, new in each step; 1/2 outside of training. */
+  noise(): string
+}
+
+/** How weights are trained while the network computes with their quantized values. */
+export interface TrainedForm<Options> {
+  /**
+   * Appends the nodes that quantize the weight and returns the value, of the same shape, `espalier.StraightThrough`
+   * where the gradient has to pass. What it computes is what `freeze` or the record's `quantize` gives.
+   */
+  forward(weight: LatentWeight<Options>): string
+  /** Latent weights are clipped to it after each update. */
+  readonly clip?: readonly [number, number]
+  /**
+   * What trained weights become; default: what the record's `quantize` says.
+   * @param own the trained parameters, by name, of the weights at hand.
+   */
+  freeze?(weights: Float32Array, own: ReadonlyMap<string, number>, options: Options): QuantizedWeights
+}
+
+/** A layer whose weights are trained, with the options that hold for it. */
+export interface LayerToTrain<Options> {
+  readonly layer: Layer
+  readonly options: Options
+}
+
+/** What training made of one weight. */
+export interface TrainedWeight {
+  /** The latent weights. */
+  readonly weights: Float32Array
+  /** What the graph computed from them, in the same order. */
+  readonly values: Float32Array
+  /** The parameters of the form: one entry a scale. */
+  readonly own: ReadonlyMap<string, Float32Array>
+}
+
+export interface TrainedModel {
+  /** The model of before with trained initializers; latent weights in the places of the weights. */
+  readonly model: Model
+  /** The graph that was trained, in float32. */
+  readonly graph: Model
+  readonly weights: ReadonlyMap<string, TrainedWeight>
+}
+
+type AnyOptions = GranularityOptions & Readonly<Record<string, unknown>>
+
+/** Where a weight is in the graph that trains it. */
+interface Place {
+  readonly value: string
+  readonly own: ReadonlyMap<string, string>
+}
+
+/**
+ * Trains the network with the named layers' weights as their quantized form has them, and everything else that is
+ * trained ordinarily. Parts of a weight that are all zero stay so.
+ * @throws UsageError when no gradient reaches one of the layers, or groups do not divide its inputs.
+ */
+export async function trainThrough(
+  model: Model,
+  layers: readonly LayerToTrain<AnyOptions>[],
+  form: TrainedForm<AnyOptions>,
+  settings: Exclude<RetrainOption, false>,
+  context: Context,
+): Promise<TrainedModel> {
+  const wide = toFloat32Model(model)
+  checkReached(wide, layers)
+  const draft = createDraft(wide)
+  const places = new Map(layers.map((one) => [one.layer.weight, emitForm(draft, wide, one, form)]))
+  const graph = draft.finish()
+  const ownNames = [...places.values()].flatMap(({ own }) => [...own.values()])
+  const parameters = [...new Set([...trainableParameters(wide), ...places.keys(), ...ownNames])]
+  const further = form.clip ? { constraint: clipping(form.clip, places) } : {}
+  const trained = await retrain(graph, parameters, settings, context, 'retrain', further)
+  const after = withNarrowedInitializers(graph, trained)
+  const computed = await valuesOf(after, [...places.values()], context.engine)
+  const weights = new Map(
+    [...places].map(([name, { value, own }]) => [
+      name,
+      {
+        weights: toFloat32(trained.get(name)!),
+        values: computed.get(value)!,
+        own: new Map([...own].map(([key, parameter]) => [key, toFloat32(trained.get(parameter)!)])),
+      },
+    ]),
+  )
+  return { model: withNarrowedInitializers(model, trained), graph: after, weights }
+}
+
+/** Puts the quantized value in the weight's place and returns its name. */
+function emitForm(
+  draft: Draft,
+  model: Model,
+  { layer, options }: LayerToTrain<AnyOptions>,
+  form: TrainedForm<AnyOptions>,
+): Place {
+  const tensor = model.graph.initializers.get(layer.weight)!
+  const before = draft.nodes.length
+  const layout = layoutOf(layer, tensor.shape, options) as Granularity
+  const { latent, shape, axes } = spreadGroups(draft, layer, tensor.shape, layout)
+  const reduced = shape.map((size, axis) => (axes.includes(axis) ? 1 : size))
+  const initial = toFloat32(tensor)
+  const parts = partsOf(layout, tensor.shape).map((at) => Float32Array.from(at, (i) => initial[i]))
+  const isDead = parts.map((part) => part.every((value) => value === 0))
+  const own = new Map<string, string>()
+  const literals = new Map<number, string>()
+  const literal = (value: number) => {
+    if (!literals.has(value)) literals.set(value, draft.constant(`${layer.weight}.literal`, scalar('float32', value)))
+    return literals.get(value)!
+  }
+  let axesName: string | undefined
+  const found = form.forward({
+    draft,
+    latent,
+    shape,
+    axes,
+    reduced,
+    count: elementCount(shape) / parts.length,
+    options,
+    literal,
+    reduce: (how, value) => {
+      axesName ??= draft.constant(`${layer.weight}.axes`, int64(axes))
+      return draft.add(`Reduce${how}`, [value, axesName], { keepdims: 1 })
+    },
+    parameter: (name, start) => {
+      const values = Float32Array.from(parts, (part, p) => (isDead[p] ? 0 : start(part)))
+      own.set(name, draft.constant(`${layer.weight}.${name}`, float32(values, reduced)))
+      return own.get(name)!
+    },
+    noise: () => draft.add('espalier.Noise', [], { shape }),
+  })
+  const alive = isDead.includes(true) ? keepDead(draft, layer.weight, found, { isDead, reduced, literal }) : found
+  const value =
+    latent === layer.weight
+      ? alive
+      : draft.add('Reshape', [alive, draft.constant(`${layer.weight}.shape`, int64(tensor.shape))])
+  // The new nodes read the latent weight itself, everybody else what they make of it.
+  const added = draft.nodes.splice(before)
+  draft.redirect(layer.weight, value)
+  draft.nodes.push(...added)
+  return { value, own }
+}
+
+/** What is all zero stays that: no gradient reaches it. */
+function keepDead(
+  draft: Draft,
+  name: string,
+  value: string,
+  { isDead, reduced, literal }: Pick<LatentWeight<unknown>, 'reduced' | 'literal'> & { readonly isDead: boolean[] },
+): string {
+  const dead = draft.constant(`${name}.dead`, createTensor('bool', reduced, Uint8Array.from(isDead, Number)))
+  return draft.add('Where', [dead, literal(0), value])
+}
+
+/** The weight with axes over which scales reach: with groups, the inputs become two axes. */
+function spreadGroups(draft: Draft, layer: Layer, shape: readonly number[], layout: Granularity) {
+  const all = [...shape.keys()]
+  if (layout.kind !== 'block')
+    return {
+      latent: layer.weight,
+      shape,
+      axes: layout.kind === 'tensor' ? all : all.filter((at) => at !== layout.axis),
+    }
+  const { axis, size } = layout
+  if (shape[axis] % size !== 0)
+    throw new UsageError('group-size', `the ${shape[axis]} inputs of '${layer.name}' are no multiple of ${size}`, {
+      place: layer.name,
+      hint: 'Choose a groupSize that divides them, or set retrain: false.',
+    })
+  const spread = [...shape.slice(0, axis), shape[axis] / size, size, ...shape.slice(axis + 1)]
+  const latent = draft.add('Reshape', [layer.weight, draft.constant(`${layer.weight}.groups`, int64(spread))])
+  return { latent, shape: spread, axes: [axis + 1] }
+}
+
+function clipping([low, high]: readonly [number, number], places: ReadonlyMap<string, Place>): Constraint {
+  return (draft, parameter, value) => {
+    if (!places.has(parameter)) return value
+    const bounds = [low, high].map((bound) => draft.constant('bound', scalar('float32', bound)))
+    return draft.add('Clip', [value, ...bounds])
+  }
+}
+
+/** The values that the graph computes from initializers alone. */
+async function valuesOf(
+  graph: Model,
+  places: readonly Place[],
+  engine: Engine,
+): Promise<ReadonlyMap<string, Float32Array>> {
+  const draft = createDraft(graph)
+  draft.inputs.length = draft.outputs.length = 0
+  const outputs = places.map(({ value }) => draft.add('Identity', [value]))
+  for (const output of outputs) draft.output(output, 'float32')
+  const session = await engine.createSession(draft.finish(), { purpose: 'check' })
+  try {
+    const found = await session.run({}, outputs)
+    return new Map(places.map(({ value }, i) => [value, toFloat32(found[outputs[i]])]))
+  } finally {
+    await session.close()
+  }
+}
+
+interface PartToFreeze {
+  readonly own: Float32Array
+  /** Where they lie among all weights. */
+  readonly places: Uint32Array
+  readonly part: number
+  readonly trained: TrainedWeight
+  readonly options: AnyOptions
+}
+
+/**
+ * The codes of trained weights that share a scale: those that the graph computed with, also where a weight lies so near
+ * to a threshold that the rounding of sums decides.
+ */
+export function freeze(
+  form: TrainedForm<AnyOptions>,
+  quantize: (weights: Float32Array, options: AnyOptions) => QuantizedWeights,
+  { own, places, part, trained, options }: PartToFreeze,
+): QuantizedWeights {
+  const parameters = new Map([...trained.own].map(([name, values]) => [name, values[part]]))
+  const found = form.freeze?.(own, parameters, options) ?? quantize(own, options)
+  const codes = found.codes.slice()
+  const zero = 'levels' in found ? 0 : (found.zeroPoint ?? 0)
+  const value = 'levels' in found ? (code: number) => found.levels[code] : (code: number) => (code - zero) * found.scale
+  const choice = 'levels' in found ? [...found.levels.keys()] : [...new Set(codes)]
+  let [moved, product, squares] = [false, 0, 0]
+  for (const [i, place] of places.entries()) {
+    const wanted = trained.values[place]
+    const error = (code: number) => Math.abs(value(code) - wanted)
+    if ('levels' in found || error(codes[i]) > found.scale / 2)
+      codes[i] = choice.reduce((best, code) => (error(code) < error(best) ? code : best), codes[i])
+    moved ||= codes[i] !== found.codes[i]
+    product += wanted * (codes[i] - zero)
+    squares += (codes[i] - zero) ** 2
+  }
+  if (!moved) return found
+  return 'levels' in found
+    ? { ...found, codes: Uint16Array.from(codes) }
+    : { ...found, codes: Int16Array.from(codes), scale: product / squares }
+}
+
+/** How many validation examples the frozen model is compared on, and how far apart the outputs may be, relatively. */
+const EXAMPLES = 32
+const TOLERANCE = 1e-3
+/** The same where weights are stored in halves. */
+const HALF_TOLERANCE = 2e-2
+
+/** Compares the outputs of the frozen model with those of the graph that was trained. */
+export async function checkFrozen(name: string, graph: Model, frozen: Model, context: Context): Promise<ProofCheck> {
+  const check = `${name}: the frozen network computes what was trained`
+  const { validation } = context.data!
+  const size = Math.min(EXAMPLES, validation.size)
+  if (size === 0) return { check, passed: true, leftOut: true, detail: 'there are no validation examples' }
+  const { inputs } = await validation.batch(Array.from({ length: size }, (_, i) => i))
+  const wide = toFloat32Model(frozen)
+  const outputs = await Promise.all(
+    [graph, wide].map(async (model) => {
+      const predictor = await createPredictor(model, validation.inputShape, context.engine)
+      try {
+        return (await predictor.predict(inputs)).data
+      } finally {
+        await predictor.close()
+      }
+    }),
+  )
+  const [trained, written] = outputs
+  const largest = trained.reduce((most, value) => Math.max(most, Math.abs(value)), 0)
+  const apart = trained.reduce((most, value, i) => Math.max(most, Math.abs(value - written[i])), 0)
+  const difference = apart === 0 ? 0 : apart / largest
+  return {
+    check,
+    passed: difference <= (wide === frozen ? TOLERANCE : HALF_TOLERANCE),
+    detail: `outputs for ${size} validation examples differ by ${difference.toExponential(1)} of the largest`,
+  }
+}
+
+/** @throws UsageError naming the first layer on which the trained output does not depend in a way that has a gradient. */
+function checkReached(model: Model, layers: readonly LayerToTrain<AnyOptions>[]): void {
+  const index = graphIndex(model.graph)
+  const reached = new Set<string>()
+  const pending = model.graph.outputs.slice(0, 1).map(({ name }) => name)
+  for (let value = pending.pop(); value !== undefined; value = pending.pop()) {
+    if (reached.has(value)) continue
+    reached.add(value)
+    const node = index.producer(value)
+    if (node && operators.get(operatorKey(node))?.differentiable !== 'none') pending.push(...node.inputs)
+  }
+  const lost = layers.find(({ layer }) => !reached.has(layer.weight))
+  if (lost)
+    throw new UsageError('no-gradient-reaches', `no gradient reaches the weights of '${lost.layer.name}'`, {
+      place: lost.layer.name,
+      hint: 'Exclude the layer, or set retrain: false to quantize the weights as they are.',
+    })
+}
