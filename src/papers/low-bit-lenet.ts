@@ -5,8 +5,9 @@ import { evaluate } from '../training/evaluate.ts'
 import { trainingSettings } from '../training/settings.ts'
 import { lenet5Wide } from '../zoo/lenet-5-wide.ts'
 import { applyRecipe } from './apply-recipe.ts'
-import { mnistData, trainOnce, trainOnMnist } from './mnist.ts'
+import { mnistData, trainOnMnist } from './mnist.ts'
 import { definePaperRow, type PaperRow } from './row.ts'
+import { trainOnce } from './train-once.ts'
 
 /** How the network is trained in full precision, before anything is quantized. */
 const dense = {

@@ -1,11 +1,9 @@
 /** What the rows have in common that train a network on MNIST and apply a recipe to it. */
-import { crc32 } from '../codecs/crc32.ts'
-import type { Dataset, DataSplits } from '../datasets/dataset.ts'
+import type { DataSplits } from '../datasets/dataset.ts'
 import { openData } from '../datasets/open.ts'
 import type { Model } from '../ir/model.ts'
-import { bytesOf } from '../tensor/tensor.ts'
 import { trainingSettings, type TrainingSettings } from '../training/settings.ts'
-import { train } from '../training/train.ts'
+import { trainOnce } from './train-once.ts'
 import type { RowEnvironment } from './row.ts'
 
 export interface MnistRow {
@@ -31,21 +29,4 @@ export async function trainOnMnist(
   const { seed, path } = environment
   const data = await openData(`mnist:${path('mnist')}`, { seed })
   return { data, dense: await trainOnce(model, trainingSettings.parse(settings), data.train, environment) }
-}
-
-/** Trains a network, or takes what another row has trained from the same start in the same way. */
-export async function trainOnce(
-  model: Model,
-  settings: TrainingSettings,
-  data: Dataset,
-  { seed, engine, shared, progress, signal }: RowEnvironment,
-  task = 'dense',
-): Promise<Model> {
-  let start = crc32(new TextEncoder().encode(JSON.stringify([settings, data.name, data.size])))
-  for (const tensor of model.graph.initializers.values())
-    if (tensor.dtype !== 'string') start = crc32(bytesOf(tensor), start)
-  const name = `${task}-${seed}-${start.toString(16).padStart(8, '0')}`
-  const store = { read: () => shared.read(name), write: (bytes: Uint8Array) => shared.write(name, bytes) }
-  const result = await train(model, { data, settings, engine, seed, signal, progress, task, checkpoint: { store } })
-  return result.model
 }

@@ -6,8 +6,11 @@ import { readModel } from '../formats/onnx/read.ts'
 import type { Model } from '../ir/model.ts'
 import type { Paper } from '../paper.ts'
 import { parameterBytes } from '../pipelines/measure.ts'
+import { parseRecipe } from '../pipelines/recipe.ts'
 import { evaluate } from '../training/evaluate.ts'
+import { trainingSettings } from '../training/settings.ts'
 import { applyRecipe } from './apply-recipe.ts'
+import { trainOnce } from './train-once.ts'
 import { definePaperRow, type PaperRow } from './row.ts'
 
 /** The pretrained network, below the folder of shared data. */
@@ -35,10 +38,15 @@ export interface ResNet20Row {
   readonly macsAtLeast?: number
   /** The most points of accuracy to lose. */
   readonly atMost: number
+  /** Whether its weights are of few bits: then bits a weight are told, and what training alone does in full precision. */
+  readonly lowBit?: true
   readonly minutes: number
   /** What differs from the paper besides the network, in full sentences. */
   readonly remark?: string
 }
+
+/** How long the twin of low-bit networks is trained on in full precision, with the settings of the recipe. */
+const twinEpochs = 4
 
 /** A row that applies a recipe to the pretrained network, with batches 1 to 4 to retrain on. */
 export function defineResNet20Row(row: ResNet20Row): PaperRow {
@@ -54,6 +62,12 @@ export function defineResNet20Row(row: ResNet20Row): PaperRow {
       { name: 'accuracy before', unit: '%', digits: 1 },
       { name: 'accuracy after', unit: '%', digits: 1 },
       { name: 'accuracy lost', unit: 'points', atMost: row.atMost, digits: 1, headline: true },
+      ...(row.lowBit
+        ? [
+            { name: `accuracy in full precision after ${twinEpochs} more epochs`, unit: '%', digits: 1 },
+            { name: 'bits a weight, all counted', unit: '' },
+          ]
+        : []),
       ...(row.macsAtLeast === undefined
         ? []
         : [{ name: 'macs removed', unit: '%', atLeast: row.macsAtLeast, digits: 1, headline: true }]),
@@ -78,12 +92,23 @@ export function defineResNet20Row(row: ResNet20Row): PaperRow {
       const result = await applyRecipe(model, row, data, environment)
       const before = await evaluate(model, data.test, engine, { signal })
       const after = await evaluate(result.model, data.test, engine, { signal })
+      const twin = async () => {
+        const settings = trainingSettings.parse({ ...parseRecipe(row.recipe).training, epochs: twinEpochs })
+        const trained = await trainOnce(model, settings, data.train, environment, 'twin')
+        return 100 * (await evaluate(trained, data.test, engine, { signal })).accuracy
+      }
       const { size } = result.report.stages.at(-1)!
       const work = result.report.work!
       return {
         'accuracy before': 100 * before.accuracy,
         'accuracy after': 100 * after.accuracy,
         'accuracy lost': 100 * (before.accuracy - after.accuracy),
+        ...(row.lowBit
+          ? {
+              [`accuracy in full precision after ${twinEpochs} more epochs`]: await twin(),
+              'bits a weight, all counted': size.bitsPerWeight,
+            }
+          : {}),
         ...(row.macsAtLeast === undefined ? {} : { 'macs removed': 100 * (1 - work.macsAfter / work.macsBefore) }),
         'parameters in single precision over the pack': parameterBytes(model) / result.pack.length,
         'weights kept': size.ratios.weights,
