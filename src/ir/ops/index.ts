@@ -60,6 +60,7 @@ import { isInf } from './is-inf.ts'
 import { isNaN } from './is-nan.ts'
 import { layerNormalization } from './layer-normalization.ts'
 import { leakyRelu } from './leaky-relu.ts'
+import { learnedStepQuantize } from './learned-step-quantize.ts'
 import { lessOrEqual } from './less-or-equal.ts'
 import { less } from './less.ts'
 import { logSoftmax } from './log-softmax.ts'
@@ -200,6 +201,7 @@ const records: readonly Operator[] = [
   isNaN,
   layerNormalization,
   leakyRelu,
+  learnedStepQuantize,
   lessOrEqual,
   less,
   logSoftmax,

@@ -1,12 +1,11 @@
 import { fromNumbers, toNumbers } from '../../tensor/elements.ts'
 import { broadcastStrides, walk } from '../../tensor/shape.ts'
 import { createTensor, elementCount, float32, type Tensor } from '../../tensor/tensor.ts'
-import { float } from '../draft.ts'
 import { elementType } from '../element-type.ts'
 import { nodeError } from '../families/axes.ts'
 import { noise } from '../families/noise.ts'
 import { spread } from '../families/samples.ts'
-import { ESPALIER_DOMAIN, floatAttribute, stringAttribute } from '../model.ts'
+import { ESPALIER_DOMAIN, stringAttribute } from '../model.ts'
 import { defineOperator, type EmitContext, type GradientContext } from '../operator.ts'
 
 /** Up to so many thresholds are compared one by one; a larger power of two less one is searched by halves. */
@@ -19,7 +18,8 @@ const fewThresholds = 15
  * The attribute `gradient` says what the backward pass takes the slope to be; thresholds and levels get none:
  * - `clipped` (the default): 1 where thresholds[0] < x <= levels[m];
  * - `vanilla`: 1 where thresholds[0] < x;
- * - `log-tailed`: the same up to levels[m], and tail / (x - levels[m] + tail) above it; the attribute `tail` is 1 by itself;
+ * - `log-tailed`: the same up to levels[m], and tail / (x - levels[m] + tail) above it; the scalar `tail` is the fourth
+ *   input, 1 where there is none;
  * - `hard-tanh`: 1 where |x| <= 1, for levels from -1 to 1.
  *
  * The first three are the backward approximations of the ReLU of Cai et al. 2017 (arXiv 1702.00953), section 4.
@@ -86,7 +86,7 @@ export const stepFunction = defineOperator({
         float32(Float32Array.from({ length: 31 }, (_, i) => i)),
         float32(Float32Array.from({ length: 32 }, (_, i) => i * i)),
       ],
-      attributes: { gradient: 'log-tailed', tail: float(2) },
+      attributes: { gradient: 'log-tailed' },
       gradientOf: [],
     },
   ],
@@ -94,7 +94,7 @@ export const stepFunction = defineOperator({
 
 function slope(context: GradientContext): string {
   const { node, inputs, emit, literal, dtype } = context
-  const [x, thresholds, levels] = inputs as readonly string[]
+  const [x, thresholds, levels] = inputs as readonly [string, string, string]
   const passes = (condition: string) => emit('Cast', [condition], { to: elementType(dtype(x)) })
   const above = () => emit('Greater', [x, entryOf(context, thresholds, 0)])
   const highest = () => entryOf(context, levels, context.shape(levels)[0] - 1)
@@ -104,7 +104,7 @@ function slope(context: GradientContext): string {
     case 'vanilla':
       return passes(above())
     case 'log-tailed': {
-      const tail = literal(floatAttribute(node, 'tail', 1), x)
+      const tail = inputs[3] ?? literal(1, x)
       const beyond = emit('Relu', [emit('Sub', [x, highest()])])
       return emit('Mul', [passes(above()), emit('Div', [tail, emit('Add', [beyond, tail])])])
     }
@@ -133,15 +133,18 @@ function countedCode(context: EmitContext, count: number): Code {
 }
 
 /** The same by halves: each round settles a bit of the code, the highest first. */
-function searchedCode({ inputs: [x, thresholds], emit, literal }: EmitContext, count: number): Code {
+function searchedCode(context: EmitContext, count: number): Code {
+  const { inputs, emit, literal } = context
+  const [x, thresholds] = inputs as readonly [string, string]
   const whole = (value: number) => literal(createTensor('int32', [], Int32Array.of(value)))
-  let value = whole(0)
-  for (let half = (count + 1) / 2; half >= 1; half /= 2) {
-    const threshold = emit('Gather', [thresholds, emit('Add', [value, whole(half - 1)])], { axis: 0 })
-    const bit = emit('Cast', [emit('Greater', [x, threshold])], { to: elementType('int32') })
-    value = emit('Add', [value, emit('Mul', [bit, whole(half)])])
+  const bit = (threshold: string) => emit('Cast', [emit('Greater', [x, threshold])], { to: elementType('int32') })
+  const half = (count + 1) / 2
+  let value = emit('Mul', [bit(entryOf(context, thresholds, half - 1)), whole(half)])
+  for (let quarter = half / 2; quarter > 1; quarter /= 2) {
+    const threshold = emit('Gather', [thresholds, emit('Add', [value, whole(quarter - 1)])], { axis: 0 })
+    value = emit('Add', [value, emit('Mul', [bit(threshold), whole(quarter)])])
   }
-  return { value, dtype: 'int32' }
+  return { value: emit('Add', [value, bit(emit('Gather', [thresholds, value], { axis: 0 }))]), dtype: 'int32' }
 }
 
 interface Grid {

@@ -4,7 +4,7 @@ import { differentiate } from '../../../src/autodiff/gradient.ts'
 import { inlineCustomFunctions } from '../../../src/autodiff/lower.ts'
 import { onnxruntime } from '../../../src/engines/onnxruntime.ts'
 import { referenceEngine } from '../../../src/engines/reference.ts'
-import { createDraft, float, type AttributeValue } from '../../../src/ir/draft.ts'
+import { createDraft, type AttributeValue } from '../../../src/ir/draft.ts'
 import type { Model } from '../../../src/ir/model.ts'
 import { toNumbers } from '../../../src/tensor/elements.ts'
 import { float32, type Tensor } from '../../../src/tensor/tensor.ts'
@@ -101,13 +101,18 @@ describe('the exported step function', () => {
 describe('the gradient of the step function', () => {
   const x = [-2, -0.5, 0, 0.25, 1.5, 1.75, 3.5]
 
-  async function gradient(attributes: Record<string, AttributeValue>, levels = [0, 0.5, 1.5]): Promise<number[]> {
+  async function gradient(
+    attributes: Record<string, AttributeValue>,
+    levels = [0, 0.5, 1.5],
+    tail?: number,
+  ): Promise<number[]> {
     const draft = createDraft()
     draft.opsets.set('espalier', 1)
     const inputs = [
       draft.constant('x', float32(x)),
       draft.constant('t', float32([0, 1])),
       draft.constant('l', float32(levels)),
+      ...(tail === undefined ? [] : [draft.constant('tail', float32([tail], []))]),
     ]
     const y = draft.add('StepFunction', inputs, attributes, { domain: 'espalier' })
     const loss = draft.add('ReduceSum', [y], { keepdims: 0 })
@@ -129,7 +134,7 @@ describe('the gradient of the step function', () => {
     // tau = 1.5 - 1: 1 / (1.75 - 0.5) and 1 / (3.5 - 0.5); with a tail of 2, 2 / 2.25 and 2 / 4.
     const third = Math.fround(1 / 3)
     expect(await gradient({ gradient: 'log-tailed' })).toEqual([0, 0, 0, 1, 1, Math.fround(0.8), third])
-    const wide = await gradient({ gradient: 'log-tailed', tail: float(2) })
+    const wide = await gradient({ gradient: 'log-tailed' }, [0, 0.5, 1.5], 2)
     expect(wide).toEqual([0, 0, 0, 1, 1, Math.fround(8 / 9), 0.5])
   })
 
