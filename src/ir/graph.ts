@@ -53,6 +53,23 @@ export function outerValues(graph: Graph): ReadonlySet<string> {
   return result
 }
 
+/** The values, and all that is computed from them; nodes are in topological order. */
+export function reachedFrom(nodes: readonly Node[], values: Iterable<string>): Set<string> {
+  const reached = new Set(values)
+  for (const node of nodes)
+    if ([...valuesRead(node)].some((value) => reached.has(value)))
+      for (const output of node.outputs) reached.add(output)
+  return reached
+}
+
+/** The values, and all that they are computed from; nodes are in topological order. */
+export function neededFor(nodes: readonly Node[], values: Iterable<string>): Set<string> {
+  const needed = new Set(values)
+  for (const node of nodes.toReversed())
+    if (node.outputs.some((output) => needed.has(output))) for (const value of valuesRead(node)) needed.add(value)
+  return needed
+}
+
 /**
  * The nodes in an order in which every value is made before it is read; nodes that need not move keep their order.
  * @throws ModelError when there is a cycle, with the nodes on it.

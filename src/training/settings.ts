@@ -56,6 +56,13 @@ export const trainingSettings = z
       .boolean()
       .default(false)
       .describe('batch normalization multiplies by powers of two only, in training and in the model that comes out'),
+    gradientBits: z
+      .number()
+      .int()
+      .min(1)
+      .max(16)
+      .optional()
+      .describe('bits of the gradients by the outputs of all layers but the first and the last, rounded at random'),
     weightDecay: z.number().min(0).default(0).describe('L2 penalty on parameters of two or more axes'),
     schedule: z
       .enum(['constant', 'step', 'cosine', 'polynomial'])

@@ -90,6 +90,7 @@ import { powerOfTwo } from './power-of-two.ts'
 import { prelu } from './prelu.ts'
 import { qlinearConv } from './qlinear-conv.ts'
 import { qlinearMatmul } from './qlinear-matmul.ts'
+import { quantizeGradient } from './quantize-gradient.ts'
 import { quantizeLinear } from './quantize-linear.ts'
 import { range } from './range.ts'
 import { reciprocal } from './reciprocal.ts'
@@ -231,6 +232,7 @@ const records: readonly Operator[] = [
   prelu,
   qlinearConv,
   qlinearMatmul,
+  quantizeGradient,
   quantizeLinear,
   range,
   reciprocal,
