@@ -9,11 +9,13 @@ import { chooseLayers, layerChoiceOptions } from '../layer-choice.ts'
 import { defineMethod, type Context, type Method, type Need } from '../method.ts'
 import { createPace } from '../pace.ts'
 import { withIntegerCodes } from '../quantization/integer-codes.ts'
+import { retrainOption, retrains } from '../retraining.ts'
 import { hessianOptions, NO_MOMENTS, splitRows } from '../row-hessians.ts'
 import { sequentialTargets } from '../sequential-targets.ts'
 import { weightRows, type WeightRows } from '../weight-rows.ts'
 import { finiteWeights, isPlainFloat } from '../weights.ts'
 import { bitsOfRank, rankOf, rankOptions, weakerRank } from './rank.ts'
+import { fineTune, type CodeTraining, type FactorizedLayer, type GroupFactors } from './fine-tune.ts'
 import { splitLayer, splitObstacle } from './split.ts'
 import { fitTerms, type Term, type TermTask } from './terms.ts'
 
@@ -28,6 +30,7 @@ const familyOptions = {
     .describe('random starts to try for each term besides the one that is computed'),
   samples: hessianOptions.samples,
   damping: hessianOptions.damping,
+  retrain: retrainOption,
   ...layerChoiceOptions,
 }
 
@@ -55,6 +58,8 @@ export interface Factorizer<Name extends string, Shape extends z.ZodRawShape> {
   byOutputs?(options: z.infer<z.ZodObject<Shape>>): boolean
   /** The term that fits best, or one that is hard to improve. */
   fit(term: TermToFit<z.infer<z.ZodObject<Shape>>>): Term
+  /** How factors are trained behind their codes. */
+  readonly training: CodeTraining
 }
 
 type AnyFactorizer = Factorizer<string, z.ZodRawShape>
@@ -70,8 +75,8 @@ type AnyFactorizer = Factorizer<string, z.ZodRawShape>
  * are those that the layers done before it give.
  * A layer whose factors would be no smaller than its weights is left alone, and the report says so.
  *
- * No gradient has touched the factors. `splitLayer` gives them as plain floats, and `withIntegerCodes` follows: between the
- * two is where straight-through training belongs, with the latents of `recoverLatents`.
+ * Where there is data the network is then trained, straight through the codes, see `fineTune`; `retrain: false` leaves the
+ * factors as they were fitted.
  */
 export function defineFactorizer<const Name extends string, Shape extends z.ZodRawShape>(
   factorizer: Factorizer<Name, Shape>,
@@ -106,13 +111,16 @@ async function factorize(
   options: FactorizationOptions,
   context: Context,
 ): Promise<Model> {
-  const { name } = factorizer
+  const { name, training } = factorizer
+  const trains = retrains(options.retrain, context)
   const random = createRandom(context.seed).fork(name)
-  const chosen = chooseLayers(model, options, context).map(({ weight, name: layer }) => ({ weight, layer }))
+  const chosen = chooseLayers(model, options, context)
+  const done: FactorizedLayer[] = []
   let current = model
-  for (const [position, { weight, layer: label }] of chosen.entries()) {
+  for (const [position, original] of chosen.entries()) {
+    const { weight } = original
     context.signal?.throwIfAborted()
-    context.progress?.({ task: name, done: position, total: chosen.length, detail: { layer: label } })
+    context.progress?.({ task: name, done: position, total: chosen.length, detail: { layer: original.name } })
     const layer = layers(current).find((one) => one.weight === weight)!
     const plan = planLayer(current, layer, factorizer, options)
     if (typeof plan === 'string') {
@@ -120,12 +128,15 @@ async function factorize(
       continue
     }
     const task = { ...plan, options, random: random.fork(weight), context }
-    const terms = await factorsOf(model, current, layer, factorizer, task)
+    const groups = await factorsOf(model, current, layer, factorizer, task)
+    done.push({ layer: original, rows: plan.rows, groups })
+    const terms = groups.map((group) => group.terms)
     const { model: split, u, v } = splitLayer(current, layer, plan.rows, terms)
     current = withCodes(split, [v, u])
   }
   context.progress?.({ task: name, done: chosen.length, total: chosen.length })
-  return current
+  if (!trains || done.length === 0) return current
+  return fineTune(model, done, training, options.retrain || {}, context, { name, freeze: withCodes })
 }
 
 interface Plan {
@@ -172,7 +183,7 @@ async function factorsOf(
   layer: Layer,
   factorizer: AnyFactorizer,
   { rows, matrix, rank, options, random, context }: FactorsTask,
-): Promise<Term[][]> {
+): Promise<GroupFactors[]> {
   const { length, groups } = rows
   const height = rows.count / groups
   const pace = createPace(context)
@@ -180,28 +191,27 @@ async function factorsOf(
   const problem = byOutputs ? await sequentialTargets(original, current, layer.weight, options, context) : undefined
   if (byOutputs && !problem) context.skip(layer.name, `its factors fit the weights: ${NO_MOMENTS}`)
   const wanted = problem?.targets ?? matrix
-  const all: Term[][] = []
+  const all: { matrix: Float64Array; terms: Term[] }[] = []
   for (let group = 0; group < groups; group++) {
     const own = new Float64Array(height * length)
     for (let r = 0; r < height; r++) own.set(wanted[group * height + r], r * length)
-    all.push(
-      await fitTerms({
-        rows: height,
-        columns: length,
-        matrix: own,
-        rank,
-        passes: options.passes,
-        starts: options.starts,
-        random: random.fork(group),
-        ...(problem ? { hessian: problem.hessians[group] } : {}),
-        fit: (task) => factorizer.fit({ ...task, options }),
-        pace,
-      }),
-    )
+    const terms = await fitTerms({
+      rows: height,
+      columns: length,
+      matrix: own,
+      rank,
+      passes: options.passes,
+      starts: options.starts,
+      random: random.fork(group),
+      ...(problem ? { hessian: problem.hessians[group] } : {}),
+      fit: (task) => factorizer.fit({ ...task, options }),
+      pace,
+    })
+    all.push({ matrix: own, terms })
   }
-  const most = Math.max(...all.map((terms) => terms.length))
+  const most = Math.max(...all.map(({ terms }) => terms.length))
   // A group that nothing is left of sooner has terms that count nothing.
-  for (const terms of all) while (terms.length < most) terms.push({ ...terms[0], scale: 0 })
+  for (const { terms } of all) while (terms.length < most) terms.push({ ...terms[0], scale: 0 })
   return all
 }
 

@@ -1,14 +1,16 @@
 import { defineFactorizer } from './family.ts'
+import { roundingReach } from './latents.ts'
 import { alternatingTerm } from './terms.ts'
 
 /**
  * Writes the matrix of a layer as X D Yᵀ with -1, 0 and 1 in X and Y: a semidiscrete decomposition. Each term
  * takes most from what is left of the matrix, x and y in turn; then all terms are gone over again, each fitted to what the
- * others leave (algorithm 1). Multiplications are left for the scales alone. Training starts from the full-precision weights
- * that `recoverLatents` finds.
+ * others leave (algorithm 1). Multiplications are left for the scales alone. Fine-tuning starts from the full-precision weights
+ * that `recoverLatents` finds, made as large as each other (weights balancing); the forward pass rounds them to -1, 0 and 1,
+ * and they stay within what rounds to these, [-1.5, 1.5].
  *
  * Differs from the paper: the power method and random numbers give the starts, and where the shorter side has at most four
- * entries all patterns are tried. No training follows.
+ * entries all patterns are tried.
  */
 export const fixedPointFactorization = defineFactorizer({
   name: 'fixed-point-factorization',
@@ -24,6 +26,11 @@ export const fixedPointFactorization = defineFactorizer({
   codeBits: 2,
   usualBits: 2,
   usualPasses: 5,
+  training: {
+    encode: (draft, latent, literal) => draft.add('Clip', [draft.add('Round', [latent]), literal(-1), literal(1)]),
+    clip: 1.5,
+    reach: roundingReach,
+  },
   fit: (task) => alternatingTerm(task, { codes: [-1, 0, 1], encode: bestTernary }),
 })
 

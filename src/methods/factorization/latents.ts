@@ -12,17 +12,28 @@ export interface Latents {
   readonly scales: Float64Array
 }
 
-/** How far a latent may be from its code: a little less than what rounds to another. */
-const REACH = 0.499
+/** The least and the greatest latent that a code may have. */
+export type CodeReach = (code: number) => readonly [least: number, greatest: number]
+
+/** Everything that rounds to the code: |X̂ - X| < 1/2 (section 3.2 of Fixed-Point Factorized Networks). */
+export const roundingReach: CodeReach = (code) => [code - 0.499, code + 0.499]
+
+/** Everything between 0 and the code, a sign, but 0 itself. */
+export const signReach: CodeReach = (code) => (code < 0 ? [-1, -0.001] : [0.001, 1])
 
 /**
  * The full-precision weights of Fixed-Point Factorized Networks (weights recovery): X̂ and Ŷ that make |W - X̂ D Ŷᵀ|² small
- * while each entry still rounds to its code, so that training starts from a network that is nearer to the one that was
+ * while each entry still has its code, so that training starts from a network that is nearer to the one that was
  * trained. One entry after the other takes its best value within reach; no sweep makes the error larger.
  * @param matrix W, [rows, columns].
  * @param sweeps how often all entries of X̂ and of Ŷ are gone over.
  */
-export function recoverLatents(matrix: Float64Array, terms: readonly Term[], sweeps: number): Latents {
+export function recoverLatents(
+  matrix: Float64Array,
+  terms: readonly Term[],
+  sweeps: number,
+  reach: CodeReach = roundingReach,
+): Latents {
   const x = terms.map(({ u }) => u.slice())
   const y = terms.map(({ v }) => v.slice())
   const scales = Float64Array.from(terms, ({ scale }) => scale)
@@ -31,20 +42,33 @@ export function recoverLatents(matrix: Float64Array, terms: readonly Term[], swe
   for (const k of terms.keys()) addOuter(residual, x[k], y[k], -scales[k])
   for (let sweep = 0; sweep < sweeps; sweep++)
     for (const [k, { u, v }] of terms.entries()) {
-      const moveX = moves(times(residual, rows, y[k]), x[k], u, scales[k] * innerProduct(y[k], y[k]))
+      const moveX = moves(times(residual, rows, y[k]), x[k], u, reach, scales[k] * innerProduct(y[k], y[k]))
       addOuter(residual, moveX, y[k], -scales[k])
-      const moveY = moves(transposedTimes(residual, columns, x[k]), y[k], v, scales[k] * innerProduct(x[k], x[k]))
+      const moveY = moves(
+        transposedTimes(residual, columns, x[k]),
+        y[k],
+        v,
+        reach,
+        scales[k] * innerProduct(x[k], x[k]),
+      )
       addOuter(residual, x[k], moveY, -scales[k])
     }
   return { x, y, scales }
 }
 
 /** Moves each latent to its best value within reach, in place, and returns by how much it moved. */
-function moves(pull: Float64Array, latents: Float64Array, codes: Float64Array, weight: number): Float64Array {
+function moves(
+  pull: Float64Array,
+  latents: Float64Array,
+  codes: Float64Array,
+  reach: CodeReach,
+  weight: number,
+): Float64Array {
   return pull.map((value, i) => {
     if (!(weight > 0)) return 0
     const before = latents[i]
-    latents[i] = Math.max(codes[i] - REACH, Math.min(codes[i] + REACH, before + value / weight))
+    const [least, greatest] = reach(codes[i])
+    latents[i] = Math.max(least, Math.min(greatest, before + value / weight))
     return latents[i] - before
   })
 }

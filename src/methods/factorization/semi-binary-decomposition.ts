@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { innerProduct, times, transposedTimes } from '../../tensor/linalg.ts'
 import { binaryRow, signsOf } from '../binary-rows.ts'
 import { defineFactorizer } from './family.ts'
+import { signReach } from './latents.ts'
 import { alternatingTerm, startingCodes, type Alphabet, type Term, type TermTask } from './terms.ts'
 
 const signs: Alphabet = { codes: [-1, 1], encode: signsOf }
@@ -17,7 +18,9 @@ const MOST_ROUNDS = 20
  * bits and K scales; one bit a weight is what plain binary weights take.
  *
  * Differs from the paper: the power method gives the start of each term, besides random ones, and where the shorter side has at
- * most six entries all patterns are tried; the moments X Xᵀ are damped; `passes` is not in the paper. No training follows.
+ * most six entries all patterns are tried; the moments X Xᵀ are damped; `passes` is not in the paper. In fine-tuning the full
+ * precision numbers behind the signs stay within [-1, 1], and start, by weights recovery, where the product is nearest to
+ * the weights: how, is our choice.
  */
 export const semiBinaryDecomposition = defineFactorizer({
   name: 'semi-binary-decomposition',
@@ -38,6 +41,12 @@ export const semiBinaryDecomposition = defineFactorizer({
   usualBits: 1,
   usualPasses: 0,
   byOutputs: ({ orientation }) => orientation === 'feature-maps',
+  training: {
+    encode: (draft, latent, literal) =>
+      draft.add('Where', [draft.add('GreaterOrEqual', [latent, literal(0)]), literal(1), literal(-1)]),
+    clip: 1,
+    reach: signReach,
+  },
   fit: (task) => (task.hessian ? termByOutputs(task, task.hessian) : alternatingTerm(task, signs)),
 })
 

@@ -3,7 +3,7 @@ import type { Engine } from '../../engines/engine.ts'
 import { UsageError } from '../../errors.ts'
 import { createDraft, type Draft } from '../../ir/draft.ts'
 import type { Granularity } from '../../ir/families/quantization.ts'
-import { graphIndex } from '../../ir/graph.ts'
+import { graphIndex, valuesRead } from '../../ir/graph.ts'
 import { operatorKey, type Model } from '../../ir/model.ts'
 import { operators } from '../../ir/ops/index.ts'
 import { toFloat32Model, withNarrowedInitializers } from '../../ir/precision.ts'
@@ -40,6 +40,8 @@ export interface LatentWeight<Options> {
    * @param start from the weights that share the scale, before training; 0 where all of them are zero.
    */
   parameter(name: string, start: (weights: Float32Array) => number): string
+  /** The same, but it stays as it is. */
+  constant(name: string, start: (weights: Float32Array) => number): string
   /** Uniform in [0, 1), one a weight, new in each step; 1/2 outside of training. */
   noise(): string
 }
@@ -55,7 +57,7 @@ export interface TrainedForm<Options> {
   readonly clip?: readonly [number, number]
   /**
    * What trained weights become; default: what the record's `quantize` says.
-   * @param own the trained parameters, by name, of the weights at hand.
+   * @param own the form's parameters and constants, by name, for the weights at hand.
    */
   freeze?(weights: Float32Array, own: ReadonlyMap<string, number>, options: Options): QuantizedWeights
 }
@@ -72,7 +74,7 @@ export interface TrainedWeight {
   readonly weights: Float32Array
   /** What the graph computed from them, in the same order. */
   readonly values: Float32Array
-  /** The parameters of the form: one entry a scale. */
+  /** The parameters and constants of the form: one entry a scale. */
   readonly own: ReadonlyMap<string, Float32Array>
 }
 
@@ -89,19 +91,23 @@ type AnyOptions = GranularityOptions & Readonly<Record<string, unknown>>
 /** Where a weight is in the graph that trains it. */
 interface Place {
   readonly value: string
+  /** The initializers of the form's parameters and constants, by the names that it gave them. */
   readonly own: ReadonlyMap<string, string>
+  /** Those that are trained. */
+  readonly parameters: readonly string[]
 }
 
 /**
  * Trains the network with the named layers' weights as their quantized form has them, and everything else that is
  * trained ordinarily. Parts of a weight that are all zero stay so.
+ * @param held zeros that stay zero in training, by the name of the weight.
  * @throws UsageError when no gradient reaches one of the layers, or groups do not divide its inputs.
  */
 export async function trainThrough(
   model: Model,
   layers: readonly LayerToTrain<AnyOptions>[],
   form: TrainedForm<AnyOptions>,
-  settings: Exclude<RetrainOption, false>,
+  { settings, held }: { readonly settings: Exclude<RetrainOption, false>; readonly held: Masks },
   context: Context,
 ): Promise<TrainedModel> {
   const wide = toFloat32Model(model)
@@ -109,10 +115,10 @@ export async function trainThrough(
   const draft = createDraft(wide)
   const places = new Map(layers.map((one) => [one.layer.weight, emitForm(draft, wide, one, form)]))
   const graph = draft.finish()
-  const ownNames = [...places.values()].flatMap(({ own }) => [...own.values()])
-  const parameters = [...new Set([...trainableParameters(wide), ...places.keys(), ...ownNames])]
-  const further = form.clip ? { constraint: clipping(form.clip, places) } : {}
-  const trained = await retrain(graph, parameters, settings, context, 'retrain', further)
+  const ofForms = [...places.values()].flatMap((place) => place.parameters)
+  const parameters = [...new Set([...trainableParameters(wide), ...places.keys(), ...ofForms])]
+  const constraint = bounds(form.clip, places, held)
+  const trained = await retrain(graph, parameters, settings, context, 'retrain', { constraint })
   const after = withNarrowedInitializers(graph, trained)
   const computed = await valuesOf(after, [...places.values()], context.engine)
   const weights = new Map(
@@ -144,10 +150,18 @@ function emitForm(
   const parts = partsOf(layout, tensor.shape).map((at) => Float32Array.from(at, (i) => initial[i]))
   const isDead = parts.map((part) => part.every((value) => value === 0))
   const own = new Map<string, string>()
+  const parameters: string[] = []
   const literals = new Map<number, string>()
   const literal = (value: number) => {
     if (!literals.has(value)) literals.set(value, draft.constant(`${layer.weight}.literal`, scalar('float32', value)))
     return literals.get(value)!
+  }
+  // With a single axis, so that no decay of weights takes them for weights.
+  const oneAScale: LatentWeight<AnyOptions>['constant'] = (name, start) => {
+    const values = Float32Array.from(parts, (part, p) => (isDead[p] ? 0 : start(part)))
+    const flat = draft.constant(`${layer.weight}.${name}`, float32(values))
+    own.set(name, flat)
+    return draft.add('Reshape', [flat, draft.constant(`${flat}.shape`, int64(reduced))])
   }
   let axesName: string | undefined
   const found = form.forward({
@@ -163,10 +177,11 @@ function emitForm(
       axesName ??= draft.constant(`${layer.weight}.axes`, int64(axes))
       return draft.add(`Reduce${how}`, [value, axesName], { keepdims: 1 })
     },
+    constant: (name, start) => oneAScale(name, start),
     parameter: (name, start) => {
-      const values = Float32Array.from(parts, (part, p) => (isDead[p] ? 0 : start(part)))
-      own.set(name, draft.constant(`${layer.weight}.${name}`, float32(values, reduced)))
-      return own.get(name)!
+      const value = oneAScale(name, start)
+      parameters.push(own.get(name)!)
+      return value
     },
     noise: () => draft.add('espalier.Noise', [], { shape }),
   })
@@ -179,7 +194,7 @@ function emitForm(
   const added = draft.nodes.splice(before)
   draft.redirect(layer.weight, value)
   draft.nodes.push(...added)
-  return { value, own }
+  return { value, own, parameters }
 }
 
 /** What is all zero stays that: no gradient reaches it. */
@@ -213,11 +228,16 @@ function spreadGroups(draft: Draft, layer: Layer, shape: readonly number[], layo
   return { latent, shape: spread, axes: [axis + 1] }
 }
 
-function clipping([low, high]: readonly [number, number], places: ReadonlyMap<string, Place>): Constraint {
+/** What holds for weights after each update: the bounds of latent ones, and zeros that stay. */
+function bounds(clip: TrainedForm<AnyOptions>['clip'], places: ReadonlyMap<string, Place>, held: Masks): Constraint {
   return (draft, parameter, value) => {
-    if (!places.has(parameter)) return value
-    const bounds = [low, high].map((bound) => draft.constant('bound', scalar('float32', bound)))
-    return draft.add('Clip', [value, ...bounds])
+    const mask = held.get(parameter)
+    const kept = mask
+      ? draft.add('Mul', [value, draft.constant(`${parameter}.held`, float32(mask, shapeOf(draft, parameter)))])
+      : value
+    if (!clip || !places.has(parameter)) return kept
+    const ends = clip.map((bound) => draft.constant('bound', scalar('float32', bound)))
+    return draft.add('Clip', [kept, ...ends])
   }
 }
 
@@ -316,7 +336,7 @@ export async function checkFrozen(name: string, graph: Model, frozen: Model, con
 }
 
 /** @throws UsageError naming the first layer on which the trained output does not depend in a way that has a gradient. */
-function checkReached(model: Model, layers: readonly LayerToTrain<AnyOptions>[]): void {
+export function checkReached(model: Model, layers: readonly { readonly layer: Layer }[]): void {
   const index = graphIndex(model.graph)
   const reached = new Set<string>()
   const pending = model.graph.outputs.slice(0, 1).map(({ name }) => name)
@@ -324,7 +344,7 @@ function checkReached(model: Model, layers: readonly LayerToTrain<AnyOptions>[])
     if (reached.has(value)) continue
     reached.add(value)
     const node = index.producer(value)
-    if (node && operators.get(operatorKey(node))?.differentiable !== 'none') pending.push(...node.inputs)
+    if (node && operators.get(operatorKey(node))?.differentiable !== 'none') pending.push(...valuesRead(node))
   }
   const lost = layers.find(({ layer }) => !reached.has(layer.weight))
   if (lost)

@@ -61,9 +61,9 @@ function contextOf(skipped: string[] = [], inputShape?: readonly number[]): Cont
 }
 
 const decompose = (model: Model, options: object, context = contextOf()) =>
-  semiBinaryDecomposition.apply(model, semiBinaryDecomposition.options.parse(options), context)
+  semiBinaryDecomposition.apply(model, semiBinaryDecomposition.options.parse({ retrain: false, ...options }), context)
 const factorize = (model: Model, options: object, context = contextOf()) =>
-  fixedPointFactorization.apply(model, fixedPointFactorization.options.parse(options), context)
+  fixedPointFactorization.apply(model, fixedPointFactorization.options.parse({ retrain: false, ...options }), context)
 
 async function run(model: Model, engine: typeof onnxruntime, x: Tensor): Promise<Float32Array> {
   const session = await engine.createSession(model)

@@ -1,6 +1,11 @@
 import { describe, expect, it } from 'vitest'
 import { bestTernary } from '../../../../src/methods/factorization/fixed-point-factorization.ts'
-import { balanceLatents, recoverLatents, type Latents } from '../../../../src/methods/factorization/latents.ts'
+import {
+  balanceLatents,
+  recoverLatents,
+  signReach,
+  type Latents,
+} from '../../../../src/methods/factorization/latents.ts'
 import { alternatingTerm, fitTerms } from '../../../../src/methods/factorization/terms.ts'
 import { innerProduct } from '../../../../src/tensor/linalg.ts'
 import { createRandom } from '../../../../src/tensor/random.ts'
@@ -30,6 +35,8 @@ function product({ x, y, scales }: Latents): Float64Array {
   )
 }
 
+const signOf = (value: number) => (value < 0 ? -1 : 1)
+
 function distance(matrix: Float64Array, other: Float64Array): number {
   const rest = matrix.map((value, i) => value - other[i])
   return innerProduct(rest, rest)
@@ -50,6 +57,20 @@ describe('recoverLatents', () => {
       }
     }
     expect(before).toBeLessThan(0.5 * distance(matrix, product(recoverLatents(matrix, terms, 0))))
+  })
+
+  it('keeps the signs of signs, and what is behind them within one', async () => {
+    const { matrix, terms } = await example()
+    const signs = terms.map(({ u, v, scale }) => ({ u: u.map(signOf), v: v.map(signOf), scale }))
+    const latents = recoverLatents(matrix, signs, 10, signReach)
+    for (const [k, { u, v }] of signs.entries())
+      for (const [values, codes] of [
+        [latents.x[k], u],
+        [latents.y[k], v],
+      ])
+        expect(values.every((value, i) => value * codes[i] > 0 && Math.abs(value) <= 1)).toBe(true)
+    const start = recoverLatents(matrix, signs, 0, signReach)
+    expect(distance(matrix, product(latents))).toBeLessThan(0.8 * distance(matrix, product(start)))
   })
 
   it('leaves what is exact as it is, and terms without a scale', () => {
