@@ -2,10 +2,11 @@
  * Finds the standard nodes that the bodies of custom-gradient operators wrote and puts the operators back, so that a
  * training of an exported model goes straight through what is quantized in it, whoever exported it.
  */
-import { mapSubgraphs, valuesRead } from '../ir/graph.ts'
+import { mapSubgraphs, valueNames, valuesRead } from '../ir/graph.ts'
 import { ESPALIER_DOMAIN, intAttribute, type Attribute, type Graph, type Model, type Node } from '../ir/model.ts'
 import { toNumbers } from '../tensor/elements.ts'
 import { identical, type Tensor } from '../tensor/tensor.ts'
+import { stepFunction } from './lift-step-function.ts'
 
 /** What a rule sees of the graph around a node. */
 export interface LiftContext {
@@ -15,6 +16,8 @@ export interface LiftContext {
   constant(value: string | undefined): Tensor | undefined
   /** Whether `value` is a constant of one element, and this number. */
   isNumber(value: string | undefined, number: number): boolean
+  /** Adds an initializer, under a name made from the node's, and returns the name. */
+  literal(hint: string, tensor: Tensor): string
 }
 
 /** The operator that a standard form stands for. */
@@ -34,6 +37,8 @@ export interface LiftRule {
 /** The forms, each as the body of its operator writes it. */
 const rules: readonly LiftRule[] = [
   { last: 'DequantizeLinear', match: fakeQuantize },
+  { last: 'DequantizeLinear', match: stepFunction },
+  { last: 'Gather', match: stepFunction },
   { last: 'Where', match: sign },
   { last: 'Round', match: ({ inputs: [x] }) => ({ op: 'RoundStraightThrough', inputs: [x] }) },
 ]
@@ -80,7 +85,8 @@ export function lift(model: Model): Model {
 function liftGraph(graph: Graph, outer: (name: string) => Tensor | undefined): Graph {
   const producers = new Map(graph.nodes.flatMap((node) => node.outputs.map((output) => [output, node] as const)))
   const constant = (name = '') => graph.initializers.get(name) ?? (producers.has(name) ? undefined : outer(name))
-  const context: LiftContext = {
+  const added = new Map<string, Tensor>()
+  const context: Omit<LiftContext, 'literal'> = {
     constant,
     made(value = '', op) {
       const node = producers.get(value)
@@ -91,21 +97,48 @@ function liftGraph(graph: Graph, outer: (name: string) => Tensor | undefined): G
       return tensor !== undefined && tensor.shape.length === 0 && toNumbers(tensor)[0] === number
     },
   }
+  const used = valueNames(graph)
+  const literal = (node: Node) => (hint: string, tensor: Tensor) => {
+    let name = `${node.outputs[0]}.${hint}`
+    while (used.has(name)) name += '_'
+    used.add(name)
+    added.set(name, tensor)
+    return name
+  }
   const inner = (within: Graph) => liftGraph(within, (name) => constant(name))
   const passed = new Set<string>()
   const nodes = graph.nodes.map((node) => {
-    const rule = node.domain === '' ? rules.find(({ last }) => last === node.op) : undefined
-    const lifted = rule?.match(node, context)
+    const fitting = node.domain === '' ? rules.filter(({ last }) => last === node.op) : []
+    const lifted = firstOf(fitting, ({ match }) => match(node, { ...context, literal: literal(node) }))
     if (!lifted) return mapSubgraphs(node, inner)
     for (const input of node.inputs) passed.add(input)
     return { ...node, attributes: {}, ...lifted, domain: ESPALIER_DOMAIN }
   })
   if (nodes.every((node, i) => node === graph.nodes[i])) return graph
-  return { ...graph, nodes: withoutUnread(nodes, passed, graph) }
+  const initializers = added.size === 0 ? graph.initializers : new Map([...graph.initializers, ...added])
+  return { ...graph, initializers, nodes: withoutUnread(nodes, passed, graph) }
 }
 
-/** Leaves out the first parts of forms that nothing else reads. */
-function withoutUnread(nodes: readonly Node[], passed: ReadonlySet<string>, { outputs }: Graph): readonly Node[] {
-  const read = new Set([...nodes.flatMap((node) => [...valuesRead(node)]), ...outputs.map(({ name }) => name)])
-  return nodes.filter((node) => !node.outputs.every((output) => passed.has(output) && !read.has(output)))
+function firstOf<A, B>(list: readonly A[], find: (item: A) => B | undefined): B | undefined {
+  for (const item of list) {
+    const found = find(item)
+    if (found) return found
+  }
+  return undefined
+}
+
+/** Leaves out the parts of forms that nothing else reads. */
+function withoutUnread(nodes: readonly Node[], passed: Set<string>, { outputs }: Graph): readonly Node[] {
+  const readers = new Map(outputs.map(({ name }) => [name, 1]))
+  const read = (value: string, by: number) => readers.set(value, (readers.get(value) ?? 0) + by)
+  for (const node of nodes) for (const value of valuesRead(node)) read(value, 1)
+  const left = nodes.toReversed().filter((node) => {
+    if (!node.outputs.every((output) => passed.has(output) && !readers.get(output))) return true
+    for (const value of valuesRead(node)) {
+      passed.add(value)
+      read(value, -1)
+    }
+    return false
+  })
+  return left.reverse()
 }
