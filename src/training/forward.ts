@@ -6,6 +6,7 @@ import { inferShapes } from '../ir/shapes.ts'
 import { toFloat32 } from '../tensor/half.ts'
 import type { DType } from '../tensor/dtype.ts'
 import { float32, type Tensor } from '../tensor/tensor.ts'
+import { normalizeByShifts, type NormalizationStatistics } from './arithmetic/shift-normalization.ts'
 
 /** Running statistics of a batch normalization: an initializer, and the value that replaces it after the step. */
 export interface RunningStatistic {
@@ -27,6 +28,13 @@ export interface RandomInput {
     | { /** float32: uniform in [0, 1). */ readonly kind: 'uniform' }
 }
 
+export interface TrainingForwardOptions {
+  /** Leaves batch normalization in its inference form. */
+  readonly frozenStatistics?: boolean
+  /** Whether batch normalization multiplies by powers of two only. */
+  readonly shiftNormalization?: boolean
+}
+
 export interface TrainingForward {
   readonly draft: Draft
   readonly statistics: readonly RunningStatistic[]
@@ -38,16 +46,16 @@ export interface TrainingForward {
  * uses the statistics of the batch and moves the running ones towards them (momentum as in the node, biased variance,
  * as ONNX defines it). Dropout multiplies with a mask that comes in as a graph input, scaled by 1 / keep; Noise becomes a
  * graph input itself.
- * @param frozenStatistics leaves batch normalization in its inference form.
  */
-export function trainingForward(model: Model, frozenStatistics = false): TrainingForward {
+export function trainingForward(model: Model, options: TrainingForwardOptions = {}): TrainingForward {
   const draft = createDraft(model)
   const types = inferShapes(model)
   const statistics = new Map<string, string>()
   const random: RandomInput[] = []
   const nodes = draft.nodes.splice(0)
   for (const node of nodes) {
-    if (node.domain === '' && node.op === 'BatchNormalization' && !frozenStatistics) normalize(draft, node, statistics)
+    if (node.domain === '' && node.op === 'BatchNormalization')
+      normalize(draft, node, types.get(node.inputs[0])?.shape, statistics, options)
     else if (node.domain === '' && node.op === 'Dropout') drop(draft, node, types.get(node.inputs[0])?.shape, random)
     else if (node.domain === ESPALIER_DOMAIN && node.op === 'Noise') {
       const type = types.get(node.outputs[0])!
@@ -62,33 +70,56 @@ export function trainingForward(model: Model, frozenStatistics = false): Trainin
   }
 }
 
-function normalize(draft: Draft, node: Node, statistics: Map<string, string>): void {
-  const [x, scale, shift, mean, variance] = node.inputs
+function normalize(
+  draft: Draft,
+  node: Node,
+  shape: readonly unknown[] | undefined,
+  statistics: Map<string, string>,
+  { frozenStatistics = false, shiftNormalization = false }: TrainingForwardOptions,
+): void {
+  const [, scale, shift, mean, variance] = node.inputs
+  const isConstant = (name: string) => draft.initializers.has(name)
   // Statistics that something computes are no state; such a node keeps its meaning of inference.
-  if (!draft.initializers.has(mean) || !draft.initializers.has(variance)) {
-    draft.nodes.push(node)
+  const keeps = frozenStatistics || !isConstant(mean) || !isConstant(variance)
+  const shifts = shiftNormalization && [scale, shift, mean, variance].every(isConstant)
+  if (shifts && !shape?.every((size) => typeof size === 'number'))
+    throw new UnsupportedError('normalization-shape', `the shape of what '${node.name}' normalizes cannot be told`, {
+      place: node.name,
+      hint: 'An operator in front of it has no shape rule.',
+    })
+  if (keeps) {
+    if (shifts) normalizeByShifts(draft, node, shape as readonly number[], { mean, variance })
+    else draft.nodes.push(node)
     return
   }
+  const batch = shifts ? normalizeByShifts(draft, node, shape as readonly number[]) : normalizeByBatch(draft, node)
   const momentum = floatAttribute(node, 'momentum', 0.9)
-  const outputs = [node.outputs[0], draft.fresh(`${mean}.batch`), draft.fresh(`${variance}.batch`)]
+  const kept = draft.constant('momentum', float32([momentum], []))
+  const taken = draft.constant('momentum', float32([1 - momentum], []))
+  for (const [initializer, value] of [
+    [mean, batch.mean],
+    [variance, batch.variance],
+  ]) {
+    const current = statistics.get(initializer) ?? initializer
+    const next = draft.add('Add', [draft.add('Mul', [current, kept]), draft.add('Mul', [value, taken])])
+    statistics.set(initializer, next)
+  }
+}
+
+/** Writes the node with the statistics of the batch, which it returns. */
+function normalizeByBatch(draft: Draft, node: Node): NormalizationStatistics {
+  const [x, scale, shift, meanName, varianceName] = node.inputs
+  const mean = draft.fresh(`${meanName}.batch`)
+  const variance = draft.fresh(`${varianceName}.batch`)
   draft.nodes.push({
     name: node.name,
     op: 'BatchNormTrain',
     domain: ESPALIER_DOMAIN,
     inputs: [x, scale, shift],
-    outputs,
+    outputs: [node.outputs[0], mean, variance],
     attributes: { epsilon: float(floatAttribute(node, 'epsilon', 1e-5)) },
   })
-  const kept = draft.constant('momentum', float32([momentum], []))
-  const taken = draft.constant('momentum', float32([1 - momentum], []))
-  for (const [initializer, batch] of [
-    [mean, outputs[1]],
-    [variance, outputs[2]],
-  ]) {
-    const current = statistics.get(initializer) ?? initializer
-    const next = draft.add('Add', [draft.add('Mul', [current, kept]), draft.add('Mul', [batch, taken])])
-    statistics.set(initializer, next)
-  }
+  return { mean, variance }
 }
 
 function drop(draft: Draft, node: Node, shape: readonly unknown[] | undefined, random: RandomInput[]): void {

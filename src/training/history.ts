@@ -7,6 +7,8 @@ export interface EpochRecord {
   readonly accuracy: number
   /** Learning rate of its last step. */
   readonly learningRate: number
+  /** How often a tensor was too large for its exponent; present in a training in flexpoint. */
+  readonly overflows?: number
   /** Present when there is validation data. */
   readonly validation?: { readonly loss: number; readonly accuracy: number }
 }

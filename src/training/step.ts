@@ -14,6 +14,8 @@ import { elementCount, float32, int64, zeros, type Tensor } from '../tensor/tens
 import { freshInput, logitsOf, trainingForward, uniformInput, type RandomInput } from './forward.ts'
 import type { Constraint, Memory, Penalty } from './extensions.ts'
 import { lift } from './lift.ts'
+import { createFlexpoint, formatOf, type FlexpointStep } from './arithmetic/flexpoint.ts'
+import { quantizeLayerGradients } from './arithmetic/quantized-gradients.ts'
 import { losses } from './losses/index.ts'
 import { clipped } from './clipping.ts'
 import { optimizerOf } from './optimizers/index.ts'
@@ -63,7 +65,9 @@ export interface TrainingStep {
 export interface StepOptions {
   readonly batchSize: number
   readonly parameters: readonly string[]
-  readonly settings: Pick<TrainingSettings, 'optimizer' | 'weightDecay' | 'loss' | 'gradientClip'> & OptimizerSettings
+  readonly settings: Pick<TrainingSettings, 'optimizer' | 'weightDecay' | 'loss' | 'gradientClip'> &
+    Partial<Pick<TrainingSettings, 'flexpoint' | 'flexpointExponent' | 'shiftNormalization' | 'gradientBits'>> &
+    OptimizerSettings
   /** How many updates the run takes; the warm-up of sparse gradients and extra-gradient ask. */
   readonly totalSteps?: number
   /** Share of the teacher's divergence in the loss, and the softmax temperature of both. */
@@ -88,11 +92,18 @@ export interface StepOptions {
 export function buildStep(model: Model, options: StepOptions): TrainingStep {
   const { batchSize, parameters, settings, constraint, memory = [] } = options
   checkParameters(model, parameters, memory)
-  const forward = buildForward(model, options)
-  const { model: differentiated, gradients: copied } = differentiate(forward.model, { loss: forward.loss, parameters })
+  const flexpoint = settings.flexpoint ? createFlexpoint(formatOf(settings), parameters) : undefined
+  const forward = buildForward(model, options, flexpoint)
+  const { loss, probes } = forward
+  const { model: differentiated, gradients: copied } = differentiate(forward.model, {
+    loss,
+    parameters,
+    inputs: probes,
+  })
   const draft = createDraft(differentiated)
   const literal = literals(draft)
-  const raw = new Map(parameters.map((parameter) => [parameter, uncopied(draft, copied.get(parameter)!)]))
+  const rounded = (value: string) => flexpoint?.round(draft, value) ?? value
+  const raw = new Map(parameters.map((parameter) => [parameter, rounded(uncopied(draft, copied.get(parameter)!))]))
   const gradients = clipped(draft, raw, settings.gradientClip)
 
   const optimizer = optimizerOf(settings)
@@ -134,8 +145,9 @@ export function buildStep(model: Model, options: StepOptions): TrainingStep {
       },
     })
     const constrained = constraint?.(draft, parameter, next.parameter, { learningRate, step }) ?? next.parameter
-    moved.set(parameter, constrained)
-    states(parameter, initial, parameter, constrained, true)
+    const value = rounded(constrained)
+    moved.set(parameter, value)
+    states(parameter, flexpoint?.start(parameter, initial) ?? initial, parameter, value, true)
     slots.forEach((slot, i) => states(slot, zeros('float32', initial.shape), slot, next.slots[i], false))
   }
   for (const { initializer, next } of forward.statistics)
@@ -144,6 +156,8 @@ export function buildStep(model: Model, options: StepOptions): TrainingStep {
     const value = next(draft, { parameters: moved, learningRate, step })
     states(name, model.graph.initializers.get(name)!, name, value, true)
   }
+  for (const { name, initial, next } of flexpoint?.states(draft, copied, literal) ?? [])
+    states(name, initial, name, next, false)
 
   for (const { name, initial, ofModel } of state) {
     if (!ofModel) continue
@@ -220,10 +234,12 @@ interface Forward {
   readonly teacher?: string
   readonly statistics: readonly { readonly initializer: string; readonly next: string }[]
   readonly random: readonly RandomInput[]
+  /** Further values by which the loss is to be differentiated. */
+  readonly probes: readonly string[]
 }
 
 /** The forward part in training mode, with loss and number of right answers at its end. */
-function buildForward(model: Model, options: StepOptions): Forward {
+function buildForward(model: Model, options: StepOptions, flexpoint: FlexpointStep | undefined): Forward {
   const { batchSize, settings } = options
   const concrete = lift(rebatch(model, batchSize))
   const images = concrete.graph.inputs.filter(({ name }) => !concrete.graph.initializers.has(name))
@@ -238,11 +254,17 @@ function buildForward(model: Model, options: StepOptions): Forward {
       place: output ?? '',
       hint: `Its outputs are ${concrete.graph.outputs.map(({ name }) => `'${name}'`).join(', ')}.`,
     })
-  const { draft, statistics, random } = trainingForward(concrete, options.frozenStatistics)
+  const { draft, statistics, random } = trainingForward(concrete, {
+    frozenStatistics: options.frozenStatistics ?? false,
+    shiftNormalization: settings.shiftNormalization ?? false,
+  })
   const literal = literals(draft)
   const list = (values: readonly number[]) => draft.constant('axes', int64(values))
 
   const { value } = logitsOf(concrete, output)
+  const probes = flexpoint?.activations(draft, concrete, images[0].name, value) ?? []
+  const place = { images: images[0].name, logits: value, batchSize }
+  const gradientNoise = quantizeLayerGradients(draft, concrete, place, settings)
   const types = inferShapes(concrete)
   const classes = classesOf(types.get(value)?.shape, batchSize, value, concrete)
   const flat = types.get(value)!.shape!.length === 2
@@ -300,7 +322,8 @@ function buildForward(model: Model, options: StepOptions): Forward {
     imageShape: staticShape(images[0], batchSize),
     labels,
     statistics,
-    random,
+    random: [...random, ...gradientNoise],
+    probes,
     ...(teacher === undefined ? {} : { teacher }),
   }
 }

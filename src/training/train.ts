@@ -7,6 +7,8 @@ import type { Model } from '../ir/model.ts'
 import { toFloat32Model, withNarrowedInitializers } from '../ir/precision.ts'
 import type { ProgressListener } from '../progress.ts'
 import { bytesOf, type Tensor } from '../tensor/tensor.ts'
+import { OVERFLOWS } from './arithmetic/flexpoint.ts'
+import { checkShiftNormalization, withPowersOfTwo } from './arithmetic/shift-normalization.ts'
 import { epochOrder, readBatches, type StepBatches } from './batches.ts'
 import { readCheckpoint, writeCheckpoint, type Checkpoint, type CheckpointStore } from './checkpoint.ts'
 import { createLossWatch, diverged } from './divergence.ts'
@@ -73,8 +75,9 @@ export interface TrainResult {
  * Trains a classifier and returns it with new parameters and running statistics; the graph stays the same. With
  * `patience` and validation data the result is the epoch with the best validation accuracy (the lowest loss among
  * equals), otherwise the last. The same seed, engine and number of threads give the same bits, also when a run was
- * killed and went on from a checkpoint. A checkpoint of a finished run gives its result again at once; the caller
- * deletes it.
+ * killed and went on from a checkpoint. With `shiftNormalization` scales and variances of batch normalization come out as
+ * the powers of two that they stand for, and validation sees them so. A checkpoint of a finished run gives its result
+ * again at once; the caller deletes it.
  * @throws UsageError `aborted` when `signal` says so (after writing a checkpoint), `training-diverged` when the loss
  * explodes, `checkpoint-mismatch` when the checkpoint belongs to another run.
  */
@@ -88,6 +91,7 @@ export async function train(original: Model, options: TrainOptions): Promise<Tra
     })
   if (settings.patience !== undefined && !validation)
     throw new UsageError('no-validation', 'stopping early needs validation data', { place: 'patience' })
+  if (settings.shiftNormalization) checkShiftNormalization(model)
   const remembered = new Set(options.memory?.map(({ name }) => name))
   const parameters = options.parameters ?? trainableParameters(model).filter((name) => !remembered.has(name))
   const batchSize = Math.min(settings.batchSize, data.size)
@@ -149,7 +153,10 @@ export async function train(original: Model, options: TrainOptions): Promise<Tra
     const ends = examples === plan.examples || (steps === plan.totalSteps && examples > 0)
     return ends ? 'epoch-end' : chunkAfter(plan, steps)
   }
-  const ofModel = (all: ReadonlyMap<string, Tensor>) => new Map(modelState.map((name) => [name, all.get(name)!]))
+  const ofModel = (all: ReadonlyMap<string, Tensor>) => {
+    const own = new Map(modelState.map((name) => [name, all.get(name)!]))
+    return settings.shiftNormalization ? withPowersOfTwo(model, own) : own
+  }
 
   const takeSteps = async (chunk: Chunk) => {
     const batches = await reader.take(chunk)
@@ -175,6 +182,12 @@ export async function train(original: Model, options: TrainOptions): Promise<Tra
     const epoch = Math.ceil(steps / plan.stepsPerEpoch)
     const learningRate = learningRateAt(settings, (steps - 1) / plan.totalSteps)
     let record: EpochRecord = { epoch, loss: lossSum / examples, accuracy: correct / examples, learningRate }
+    const overflows = state.get(OVERFLOWS)
+    if (overflows)
+      record = {
+        ...record,
+        overflows: sumOf(overflows.data as Float32Array) - sumOf(history.map((one) => one.overflows ?? 0)),
+      }
     let over = steps === plan.totalSteps
     if (predictor && validation) {
       const stop = signal ? { signal } : {}
@@ -198,7 +211,10 @@ export async function train(original: Model, options: TrainOptions): Promise<Tra
   let saved = performance.now()
   try {
     if (validation)
-      predictor = await createPredictor(model, validation.inputShape, engine, { ...options, promoted: modelState })
+      predictor = await createPredictor(model, validation.inputShape, engine, {
+        ...options,
+        promoted: [...ofModel(state).keys()],
+      })
     if (options.teacher)
       teacher = await createTeacher(options.teacher, {
         ...options,
@@ -238,6 +254,12 @@ export async function train(original: Model, options: TrainOptions): Promise<Tra
   }
 }
 
+function sumOf(values: Float32Array | readonly number[]): number {
+  let sum = 0
+  for (const value of values) sum += value
+  return sum
+}
+
 /** Reads ahead: while the engine computes, the next examples are on their way. */
 function createReader(plan: TrainingPlan, options: TrainOptions, step: TrainingStep) {
   let order: { epoch: number; indices: Uint32Array } | undefined
@@ -247,7 +269,9 @@ function createReader(plan: TrainingPlan, options: TrainOptions, step: TrainingS
       order = { epoch: chunk.epoch, indices: epochOrder(plan.examples, options.seed, chunk.epoch) }
     // A partial batch has the random inputs of the full one, those of the examples cut to size.
     const random = step.inputs.random.map((input) =>
-      input.batched ? { ...input, shape: [chunk.batchSize, ...input.shape.slice(1)] } : input,
+      input.batched
+        ? { ...input, shape: [(input.shape[0] / step.batchSize) * chunk.batchSize, ...input.shape.slice(1)] }
+        : input,
     )
     return readBatches({
       ...chunk,
