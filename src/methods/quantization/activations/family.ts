@@ -9,6 +9,7 @@ import { layers, type Layer } from '../../../ir/rewrite.ts'
 import { inferShapes } from '../../../ir/shapes.ts'
 import type { Paper } from '../../../paper.ts'
 import { float32, type Tensor } from '../../../tensor/tensor.ts'
+import type { Penalty } from '../../../training/extensions.ts'
 import { trainableParameters } from '../../../training/parameters.ts'
 import { calibrationSet } from '../../calibration.ts'
 import {
@@ -76,6 +77,8 @@ export interface ActivationQuantizer<Name extends string, Shape extends z.ZodRaw
    * operator of the 'espalier' domain says so; the exported model has its body.
    */
   forward(form: QuantizerForm<Own<Shape>>): string
+  /** A further term of the loss at one place, a float32 scalar of the trained parameters. */
+  penalty?(form: Omit<QuantizerForm<Own<Shape>>, 'x' | 'shape'>): string
   /**
    * Multiplies the result of a layer, without its bias, by what quantization took from its input.
    * Undefined for layers for which there is no such thing: they are left alone, and the report says so.
@@ -163,12 +166,12 @@ async function quantizeActivations(
   const training = retrains(options.retrain, context)
   const placed = placesOf(model, chosenLayers(model, options, context), quantizer.activation)
   const sites = await started(placed.model, sitesOf(model, placed.places, options), quantizer, options, context)
-  const { model: prepared, trained, done } = inserted(placed.model, sites, quantizer, context)
+  const { model: prepared, trained, penalties, done } = inserted(placed.model, sites, quantizer, context)
   if (done.length === 0) return model
   const parameters = [...trainableParameters(prepared), ...trained]
   const trains = training && (parameters.length > 0 || options.retrain !== undefined)
   const values = trains
-    ? await retrain(prepared, parameters, options.retrain || {}, context, quantizer.name)
+    ? await retrain(prepared, parameters, options.retrain || {}, context, quantizer.name, { penalties })
     : undefined
   const quantized = exported(values ? adoptTrained(prepared, values) : prepared, model)
   const levels = (own: ActivationOptions) => quantizer.levels?.(own) ?? 2 ** Number(own.bits)
@@ -234,6 +237,7 @@ interface Inserted {
   readonly model: Model
   /** Names of the quantizers' own trained parameters. */
   readonly trained: readonly string[]
+  readonly penalties: readonly Penalty[]
   readonly done: readonly Site[]
 }
 
@@ -241,14 +245,15 @@ interface Inserted {
 function inserted(
   model: Model,
   sites: readonly StartedSite[],
-  { forward, afterLayer, trained: trainable = [] }: AnyQuantizer,
+  { forward, afterLayer, penalty, trained: trainable = [] }: AnyQuantizer,
   context: Context,
 ): Inserted {
   const types = inferShapes(model)
   const draft = createDraft(model)
   const trained: string[] = []
+  const penalties: Penalty[] = []
   const done: Site[] = []
-  const literal = (value: number) => draft.constant('level', float32([value], []))
+  const literal = levelOf(draft)
   for (const { source, layers: readers, options, start } of sites) {
     const { dtype, shape } = types.get(source) ?? {}
     const name = readers[0].name
@@ -270,9 +275,14 @@ function inserted(
     })
     if (written.length === 0) continue
     trained.push(...trainable.map((key) => parameters[key]))
+    if (penalty) penalties.push((step) => penalty({ draft: step, parameters, options, literal: levelOf(step) }))
     done.push({ source, layers: written, options })
   }
-  return { model: draft.finish(), trained, done }
+  return { model: draft.finish(), trained, penalties, done }
+}
+
+function levelOf(draft: Draft): (value: number) => string {
+  return (value) => draft.constant('level', float32([value], []))
 }
 
 /** Standard nodes in the place of the quantizers; what they computed from their parameters alone is computed now. */
