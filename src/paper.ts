@@ -58,3 +58,36 @@ export const recoveringFromRandomPruning: Paper = {
   year: 2018,
   arxiv: '1801.10447',
 }
+
+export const xnorNet: Paper = {
+  title: 'XNOR-Net: ImageNet Classification Using Binary Convolutional Neural Networks',
+  authors: 'Rastegari, Ordonez, Redmon, Farhadi',
+  venue: 'ECCV',
+  year: 2016,
+  arxiv: '1603.05279',
+}
+
+export const dorefaNet: Paper = {
+  title: 'DoReFa-Net: Training Low Bitwidth Convolutional Neural Networks with Low Bitwidth Gradients',
+  authors: 'Zhou, Wu, Ni, Zhou, Wen, Zou',
+  venue: 'arXiv',
+  year: 2016,
+  arxiv: '1606.06160',
+}
+
+export const lowPrecisionWeightsAndActivations: Paper = {
+  title: 'Quantized Neural Networks: Training Neural Networks with Low Precision Weights and Activations',
+  authors: 'Hubara, Courbariaux, Soudry, El-Yaniv, Bengio',
+  venue: 'Journal of Machine Learning Research',
+  year: 2018,
+  arxiv: '1609.07061',
+}
+
+export const binarizedNeuralNetworks: Paper = {
+  title:
+    'Binarized Neural Networks: Training Deep Neural Networks with Weights and Activations Constrained to +1 or -1',
+  authors: 'Courbariaux, Hubara, Soudry, El-Yaniv, Bengio',
+  venue: 'arXiv',
+  year: 2016,
+  arxiv: '1602.02830',
+}

@@ -36,7 +36,11 @@ import { optimalBrainDamage } from './pruning/weights/optimal-brain-damage.ts'
 import { optimalBrainSurgeon } from './pruning/weights/optimal-brain-surgeon.ts'
 import { randomWeights } from './pruning/weights/random-weights.ts'
 import { sparseGpt } from './pruning/weights/sparse-gpt.ts'
+import { dorefaActivations } from './quantization/activations/dorefa-activations.ts'
+import { qnnActivations } from './quantization/activations/qnn-activations.ts'
+import { signActivations } from './quantization/activations/sign-activations.ts'
 import { uniformActivations } from './quantization/activations/uniform-activations.ts'
+import { xnorActivations } from './quantization/activations/xnor-activations.ts'
 import { admmQuantization } from './quantization/admm-quantization.ts'
 import { binaryWeightNetworks } from './quantization/binary-weight-networks.ts'
 import { binaryWeightsHashing } from './quantization/binary-weights-hashing.ts'
@@ -87,7 +91,11 @@ const records: readonly Method[] = [
   optimalBrainSurgeon,
   randomWeights,
   sparseGpt,
+  dorefaActivations,
+  qnnActivations,
+  signActivations,
   uniformActivations,
+  xnorActivations,
   admmQuantization,
   binaryWeightNetworks,
   binaryWeightsHashing,

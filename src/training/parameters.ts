@@ -8,7 +8,7 @@ import { elementCount, type Tensor } from '../tensor/tensor.ts'
  * float tensors in the places where operators hold trained parameters (`Operator.parameters`), and biases that are added
  * behind a matrix product or convolution. They are found through Identity, Reshape, Transpose and Cast, behind a mask of
  * zeros and ones (the mask is not trained), and as code books of shared weights (the indices are not trained).
- * Running statistics of batch normalization and other constants are left out.
+ * Running statistics of batch normalization, scales of quantized activations and other constants are left out.
  */
 export function trainableParameters(model: Model): string[] {
   const { nodes, initializers } = model.graph
@@ -19,6 +19,7 @@ export function trainableParameters(model: Model): string[] {
     if (name !== undefined) found.add(name)
   }
   for (const node of nodes) {
+    if (isQuantizedActivation(node, producers)) continue
     const places = isBatchNorm(node) ? [1, 2] : (operators.get(operatorKey(node))?.parameters ?? [])
     for (const index of places) if (node.inputs[index]) collect(node.inputs[index])
     if (node.op === 'Add' && node.domain === '') for (const value of biasOperands(node, producers)) collect(value)
@@ -30,9 +31,21 @@ function isBatchNorm(node: Node): boolean {
   return node.domain === '' && node.op === 'BatchNormalization'
 }
 
-/** The operand of an Add whose other operand is a product with weights. */
+/** Whether a node makes numbers of codes that are computed from the input: codes of weights come from constants. */
+function isQuantizedActivation({ domain, op, inputs }: Node, producers: ReadonlyMap<string, Node>): boolean {
+  if (domain !== '' || op !== 'DequantizeLinear') return false
+  const codes = producers.get(inputs[0])
+  return codes !== undefined && ['QuantizeLinear', 'DynamicQuantizeLinear', 'Cast'].includes(codes.op)
+}
+
+/** The operand of an Add whose other operand is a product with weights, or such a product scaled. */
 function biasOperands({ inputs }: Node, producers: ReadonlyMap<string, Node>): string[] {
-  const isProduct = (value: string) =>
+  const isProduct = (value: string): boolean => {
+    const node = producers.get(value)
+    if (node?.op === 'Mul' && node.domain === '') return isPlainProduct(node.inputs[0])
+    return isPlainProduct(value)
+  }
+  const isPlainProduct = (value: string) =>
     ['MatMul', 'Gemm', 'Conv', 'ConvTranspose'].includes(producers.get(value)?.op ?? '')
   return [
     ...(isProduct(inputs[0]) && !isProduct(inputs[1]) ? [inputs[1]] : []),

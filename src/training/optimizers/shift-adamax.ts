@@ -1,4 +1,5 @@
 import type { Draft } from '../../ir/draft.ts'
+import { binarizedNeuralNetworks } from '../../paper.ts'
 import { defineOptimizer, type UpdateContext } from './optimizer.ts'
 
 /** 1 − β2 of the paper. */
@@ -18,14 +19,7 @@ const LEAST = 2 ** -126
 export const shiftAdamax = defineOptimizer({
   name: 'shift-adamax',
   summary: 'AdaMax whose products are all by powers of two, that is shifts.',
-  paper: {
-    title:
-      'Binarized Neural Networks: Training Deep Neural Networks with Weights and Activations Constrained to +1 or -1',
-    authors: 'Courbariaux, Hubara, Soudry, El-Yaniv, Bengio',
-    venue: 'arXiv',
-    year: 2016,
-    arxiv: '1602.02830',
-  },
+  paper: binarizedNeuralNetworks,
   slots: () => ['first_moment', 'infinity_norm'],
   prepare({ draft, settings, literal, step }) {
     const beta1 = 1 - firstTaken(settings.momentum)

@@ -109,10 +109,13 @@ function withoutActivation(
   const node = index.producer(value)
   let found: string | undefined
   if (node && isRectifier(node, draft)) found = node.inputs[0]
-  else if (node?.domain === '' && handsOn.has(node.op) && node.outputs[0] === value) {
-    const source = withoutActivation(draft, index, known, node.inputs[0])
+  else if (node?.domain === '' && (handsOn.has(node.op) || node.op === 'Concat') && node.outputs[0] === value) {
+    const sources = node.inputs.map((input, i) => {
+      return i === 0 || node.op === 'Concat' ? withoutActivation(draft, index, known, input) : undefined
+    })
     const attributes = node.attributes as Readonly<Record<string, AttributeValue>>
-    found = source && draft.add(node.op, [source, ...node.inputs.slice(1)], attributes, { name: node.name })
+    const inputs = node.inputs.map((input, i) => sources[i] ?? input)
+    if (sources.some(Boolean)) found = draft.add(node.op, inputs, attributes, { name: node.name })
   }
   known.set(value, found)
   return found

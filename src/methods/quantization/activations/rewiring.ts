@@ -55,7 +55,7 @@ function biasOf(draft: Draft, node: Node, rank: number): string | undefined {
   if (!bias) return undefined
   if (node.op === 'Conv') {
     const along = Array.from({ length: rank - 1 }, (_, i) => (i === 0 ? -1 : 1))
-    return draft.add('Reshape', [bias, draft.constant('bias.shape', int64(along))])
+    return draft.add('Reshape', [bias, draft.constant('bias.shape', int64(along))], {}, { name: `${bias}.along` })
   }
   const beta = floatAttribute(node, 'beta', 1)
   return beta === 1 ? bias : draft.add('Mul', [bias, draft.constant('beta', float32([beta], []))])
