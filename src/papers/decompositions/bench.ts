@@ -53,21 +53,23 @@ export interface DecompositionOptions {
 }
 
 /**
- * Measures what has no result yet, fewest bits first, writes each result as soon as it is there, and then the page with its
- * figure.
+ * Measures what has no result yet: what needs no data first, then fewest bits first. Each result is written as soon as it is
+ * there, and with it the page and its figure.
  */
 export async function runDecompositions(options: DecompositionOptions): Promise<DecompositionResults | undefined> {
   const { network, docs } = options
   const folder = join(docs, 'decompositions')
   const file = join(folder, `${network.name}.json`)
   await mkdir(folder, { recursive: true })
-  let results = existsSync(file) ? parseDecompositionResults(await readFile(file, 'utf8'), file) : undefined
-  if (!options.pageOnly && hasData(options))
-    results = await measureMissing(options, results, (now) => writeText(file, formatDecompositionResults(now)))
-  if (!results) return undefined
-  await writeText(join(folder, `${network.name}.svg`), decompositionFigure(results, options.variants))
-  await writeText(join(docs, 'decompositions.md'), decompositionPage(network, results, options.variants))
-  return results
+  const known = existsSync(file) ? parseDecompositionResults(await readFile(file, 'utf8'), file) : undefined
+  const save = async (results: DecompositionResults) => {
+    await writeText(file, formatDecompositionResults(results))
+    await writeText(join(folder, `${network.name}.svg`), decompositionFigure(results, options.variants))
+    await writeText(join(docs, 'decompositions.md'), decompositionPage(network, results, options.variants))
+  }
+  if (!options.pageOnly && hasData(options)) return measureMissing(options, known, save)
+  if (known) await save(known)
+  return known
 }
 
 async function writeText(path: string, text: string): Promise<void> {
@@ -91,14 +93,17 @@ async function measureMissing(
     .filter(
       ({ variant, bits }) => !known?.entries.some((entry) => entry.variant === variant.name && entry.bits === bits),
     )
-    .sort((a, b) => a.bits - b.bits)
-  if (known && missing.length === 0) return known
+    .sort((a, b) => Number(a.variant.byData ?? 0) - Number(b.variant.byData ?? 0) || a.bits - b.bits)
+  if (known && missing.length === 0) {
+    await save(known)
+    return known
+  }
   const { data, model } = await network.prepare((name) => resolve(options.data, name))
   const test = subset(
     data.test,
     Uint32Array.from({ length: Math.min(network.tests, data.test.size) }, (_, i) => i),
   )
-  let results = known ?? {
+  const start = known ?? {
     network: network.name,
     accuracy: (await evaluate(model, test, engine, { signal })).accuracy,
     layers: convolutionsOf(model).map(({ name, weight }) => ({
@@ -107,13 +112,15 @@ async function measureMissing(
     })),
     entries: [],
   }
+  const entries = [...start.entries]
+  const current = () => ({ ...start, entries: sorted(entries, options.variants) })
   for (const { variant, bits } of missing) {
     const entry = await measure(variant, bits, model, { ...data, test }, options)
-    results = { ...results, entries: sorted([...results.entries, entry], options.variants) }
-    await save(results)
+    entries.push(entry)
+    await save(current())
     options.note?.(`${variant.name}, ${bits} bits: accuracy ${entry.accuracy}`)
   }
-  return results
+  return current()
 }
 
 const convolutionsOf = (model: Model) => layers(model).filter((layer) => layerKind(layer) === 'conv')
@@ -132,7 +139,7 @@ async function measure(
 ): Promise<DecompositionEntry> {
   const { method } = variant
   const options = method.options.parse({ ...variant.options(bits), include: [':conv'] })
-  const context = { seed: 1, engine, signal, progress, data, original: model, skip: () => {} }
+  const context = { seed: 1, engine, signal, progress, ...(variant.byData ? { data } : {}), skip: () => {} }
   const changed = await method.apply(model, options, context)
   const errors = await outputErrors(model, changed, data.validation, network.examples, { engine, signal })
   const { accuracy } = await evaluate(changed, data.test, engine, { signal })

@@ -15,7 +15,9 @@ export interface Variant {
   readonly bits: readonly number[]
   /** Bits of one code at so many bits a weight. */
   codeBits(bits: number): number
-  /** Options of the method; convolutions only, and no training. */
+  /** Whether factors are fitted on data. Without data nothing can be trained either. */
+  readonly byData?: true
+  /** Options of the method, without training. */
   options(bits: number): object
 }
 
@@ -28,7 +30,7 @@ export const variants: readonly Variant[] = [
   {
     name: 'semi-binary, weights',
     label: 'semi-binary decomposition, by weights',
-    method: semiBinaryDecomposition as Method,
+    method: semiBinaryDecomposition,
     bits: all,
     codeBits: () => 1,
     options: (bits) => ({ bits, orientation: 'weights' }),
@@ -36,15 +38,16 @@ export const variants: readonly Variant[] = [
   {
     name: 'semi-binary, feature maps',
     label: 'semi-binary decomposition, by feature maps',
-    method: semiBinaryDecomposition as Method,
+    method: semiBinaryDecomposition,
     bits: all,
     codeBits: () => 1,
-    options: (bits) => ({ bits, orientation: 'feature-maps', samples: CALIBRATION_EXAMPLES }),
+    byData: true,
+    options: (bits) => ({ bits, orientation: 'feature-maps', samples: CALIBRATION_EXAMPLES, retrain: false }),
   },
   {
     name: 'fixed-point factorization, weights',
     label: 'fixed-point factorization, by weights',
-    method: fixedPointFactorization as Method,
+    method: fixedPointFactorization,
     bits: all,
     codeBits: () => 2,
     options: (bits) => ({ bits }),
@@ -52,7 +55,7 @@ export const variants: readonly Variant[] = [
   {
     name: 'binary',
     label: 'one sign a weight, a scale a filter',
-    method: binaryWeightNetworks as Method,
+    method: binaryWeightNetworks,
     bits: [1],
     codeBits: () => 1,
     options: () => ({}),
@@ -60,7 +63,7 @@ export const variants: readonly Variant[] = [
   {
     name: 'uniform',
     label: 'uniform codes, a scale a filter',
-    method: uniform as Method,
+    method: uniform,
     bits: all.filter((bits) => bits > 1),
     codeBits: (bits) => bits,
     options: (bits) => ({ bits }),
