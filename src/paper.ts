@@ -91,3 +91,11 @@ export const binarizedNeuralNetworks: Paper = {
   year: 2016,
   arxiv: '1602.02830',
 }
+
+export const learnedStepSizeQuantization: Paper = {
+  title: 'Learned Step Size Quantization',
+  authors: 'Esser, McKinstry, Bablani, Appuswamy, Modha',
+  venue: 'ICLR',
+  year: 2020,
+  arxiv: '1902.08153',
+}

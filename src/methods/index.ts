@@ -37,6 +37,9 @@ import { optimalBrainSurgeon } from './pruning/weights/optimal-brain-surgeon.ts'
 import { randomWeights } from './pruning/weights/random-weights.ts'
 import { sparseGpt } from './pruning/weights/sparse-gpt.ts'
 import { dorefaActivations } from './quantization/activations/dorefa-activations.ts'
+import { hwgq } from './quantization/activations/hwgq.ts'
+import { learnedStepSize } from './quantization/activations/learned-step-size.ts'
+import { pact } from './quantization/activations/pact.ts'
 import { qnnActivations } from './quantization/activations/qnn-activations.ts'
 import { signActivations } from './quantization/activations/sign-activations.ts'
 import { uniformActivations } from './quantization/activations/uniform-activations.ts'
@@ -47,6 +50,7 @@ import { binaryWeightsHashing } from './quantization/binary-weights-hashing.ts'
 import { dorefaWeights } from './quantization/dorefa-weights.ts'
 import { entropyPenalised } from './quantization/entropy-penalised.ts'
 import { incrementalNetworkQuantization } from './quantization/incremental-network-quantization.ts'
+import { learnedStepSizeWeights } from './quantization/learned-step-size-weights.ts'
 import { quantizedNeuralNetworks } from './quantization/quantized-neural-networks.ts'
 import { rateDistortion } from './quantization/rate-distortion.ts'
 import { shiftCnn } from './quantization/shift-cnn.ts'
@@ -92,6 +96,9 @@ const records: readonly Method[] = [
   randomWeights,
   sparseGpt,
   dorefaActivations,
+  hwgq,
+  learnedStepSize,
+  pact,
   qnnActivations,
   signActivations,
   uniformActivations,
@@ -102,6 +109,7 @@ const records: readonly Method[] = [
   dorefaWeights,
   entropyPenalised,
   incrementalNetworkQuantization,
+  learnedStepSizeWeights,
   quantizedNeuralNetworks,
   rateDistortion,
   shiftCnn,
