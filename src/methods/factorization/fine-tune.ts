@@ -66,8 +66,8 @@ interface TrainedLayer {
  * Trains the network with its layers factorized: in the forward pass with the codes, while gradients go straight through
  * to latents of full precision, and with the scales and everything else that is trained ordinarily. Latents start where
  * weight recovery and weight balancing put them. A layer of zeros stays one.
- * @param check calls the proof that the result computes what was trained; by `freeze` codes become integers.
- * @returns the model with every layer split and codes, as plain floats, for factors, and their names.
+ * @param freeze makes integers of the codes, plain floats, that the named initializers of a split model hold.
+ * @returns the frozen model; that it computes what was trained is proved.
  * @throws UsageError when no gradient reaches one of the layers.
  */
 export async function fineTune(
@@ -90,9 +90,11 @@ export async function fineTune(
   const constraint = clipping(training.clip, factors)
   const trained = await retrain(graph, parameters, settings, context, 'fine-tune', { constraint })
   const after = withNarrowedInitializers(graph, trained)
-  const result = freeze(withCodes(withNarrowedInitializers(split, trained), after, trainedLayers), [
-    ...new Set(factors.map((factor) => factor.name)),
-  ])
+  const coded = withCodes(withNarrowedInitializers(split, trained), after, trainedLayers)
+  const result = freeze(
+    coded,
+    factors.map((factor) => factor.name),
+  )
   context.proved?.(await checkFrozen(name, after, result, context))
   return result
 }

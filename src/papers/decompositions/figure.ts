@@ -20,9 +20,9 @@ const strokes = [
 const style = `
   svg { background: #fff; font: 11px system-ui, sans-serif; fill: #333 }
   .axis { stroke: #ddd } .full { stroke: #555; stroke-dasharray: 1 3 }
-  .title { font-weight: 600 } .note { fill: #666 } .line { fill: none; stroke-width: 1.8 }
+  .title { font-weight: 600 } .note { fill: #666 } .line { fill: none; stroke-width: 1.8 } .hollow { fill: #fff; stroke-width: 1.4 }
   @media (prefers-color-scheme: dark) {
-    svg { background: #16181a; fill: #ddd } .axis { stroke: #33373a } .full { stroke: #aaa } .note { fill: #999 }
+    svg { background: #16181a; fill: #ddd } .axis { stroke: #33373a } .full { stroke: #aaa } .note { fill: #999 } .hollow { fill: #16181a }
   }`
 
 /** A point of a line: bits a weight, and what was measured. */
@@ -41,12 +41,12 @@ interface Scales {
 export function decompositionFigure(results: DecompositionResults, variants: readonly Variant[]): string {
   const errors = results.entries.flatMap(({ layers }) => layers.map(({ error }) => error)).filter((error) => error > 0)
   const from = Math.floor(Math.log10(Math.min(0.1, ...errors)))
-  const to = Math.ceil(Math.log10(Math.max(1, ...errors)))
+  const to = Math.log10(leastAbove(Math.max(1, ...errors)))
   const across = cell.width - plot.left - plot.right
   const down = cell.height - plot.top - plot.bottom
   const x = (bits: number) => plot.left + ((Math.log2(bits) + 0.4) / (Math.log2(10) + 0.4)) * across
   const along = (share: number) => plot.top + (1 - share) * down
-  const decades = Array.from({ length: to - from + 1 }, (_, i) => 10 ** (from + i))
+  const decades = Array.from({ length: Math.floor(to - from) + 1 }, (_, i) => 10 ** (from + i))
   const ofErrors: Scales = {
     x,
     y: (error) => along((Math.log10(Math.max(error, 10 ** from)) - from) / (to - from)),
@@ -88,6 +88,12 @@ export function decompositionFigure(results: DecompositionResults, variants: rea
       )}${legend(variants, rows * cell.height + 18)}
     </svg>`.text
   }\n`
+}
+
+/** The least of 1, 2 and 5 times a power of ten that is no less. */
+function leastAbove(value: number): number {
+  const decade = 10 ** Math.floor(Math.log10(value))
+  return decade * [1, 2, 5, 10].find((step) => step * decade >= value)!
 }
 
 function layerPoints({ entries }: DecompositionResults, variant: string, layer: number): Point[] {
@@ -132,7 +138,7 @@ function panel(
         d="M${points.map((point) => point.join(' ')).join('L')}"
         stroke="${colour}"
         stroke-dasharray="${dash}"
-      />${points.map(([px, py]) => html`<circle cx="${px}" cy="${py}" r="2" fill="${colour}" />`)}</g
+      />${points.map(([px, py]) => mark(px, py, { colour, dash }))}</g
     >`
   })
   return html`<text class="title" x="${plot.left}" y="15">${title}</text>
@@ -141,18 +147,29 @@ function panel(
     ${full === undefined ? undefined : html`<line class="full" x1="${plot.left}" x2="${right}" y1="${y(full).toFixed(1)}" y2="${y(full).toFixed(1)}" />`}${lines} `
 }
 
+/** A point that was measured; hollow on a dashed line. */
+function mark(
+  x: string | number,
+  y: string | number,
+  { colour, dash }: { readonly colour: string; readonly dash: string },
+): Markup {
+  return dash === ''
+    ? html`<circle cx="${x}" cy="${y}" r="2.2" fill="${colour}" />`
+    : html`<circle class="hollow" cx="${x}" cy="${y}" r="2.2" stroke="${colour}" />`
+}
+
 /** Who is who, and what the axes are. */
 function legend(variants: readonly Variant[], top: number): Markup {
-  const places = variants.map((_, i) => ({ x: plot.left + (i % 3) * 280, y: top + Math.floor(i / 3) * 18 }))
+  const places = variants.map((_, i) => ({ x: plot.left + (i % 3) * 310, y: top + Math.floor(i / 3) * 18 }))
   return html`${variants.map(({ label }, i) => {
       const { colour, dash } = strokes[i % strokes.length]
       const { x, y } = places[i]
-      return html`<path class="line" d="M${x} ${y - 4}h26" stroke="${colour}" stroke-dasharray="${dash}" /><circle
-          cx="${x + 13}"
-          cy="${y - 4}"
-          r="2"
-          fill="${colour}"
-        /><text x="${x + 33}" y="${y}">${label}</text> `
+      return html`<path
+          class="line"
+          d="M${x} ${y - 4}h26"
+          stroke="${colour}"
+          stroke-dasharray="${dash}"
+        />${mark(x + 13, y - 4, { colour, dash })}<text x="${x + 33}" y="${y}">${label}</text> `
     })}<text class="note" x="${plot.left}" y="${top + 40}"
       >across: bits a weight, scales counted; up: relative error of the layer’s output with all convolutions changed;
       dotted: the network as it was</text
