@@ -3,7 +3,7 @@ import { z } from 'zod'
 import type { Model } from '../../ir/model.ts'
 import { retrainHolding, type Masks } from '../held-weights.ts'
 import type { Context } from '../method.ts'
-import { adoptTrained, partialTrainingSettings, retrain, retrainOption, retrains } from '../retraining.ts'
+import { adoptTrained, partialTrainingSettings, retrainOption, retrains, type retrain } from '../retraining.ts'
 import { withScaledDropout } from './dropout.ts'
 import { masksOfZeros } from './masks.ts'
 

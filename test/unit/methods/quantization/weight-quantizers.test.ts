@@ -282,6 +282,8 @@ describe('ShiftCNN', () => {
   })
 })
 
+const byLargest = { partition: 'magnitude', exponents: 'largest' } as const
+
 describe('incremental network quantization', () => {
   it.each([2, 3, 4, 5])('rounds by the rule of the paper: %i bits', (bits) => {
     for (const factor of [0.01, 1, 1.5, 40]) {
@@ -290,7 +292,7 @@ describe('incremental network quantization', () => {
       const n1 = Math.floor(Math.log2((4 * top) / 3))
       const n2 = n1 + 1 - 2 ** (bits - 1) / 2
       const levels = [0, ...Array.from({ length: n1 - n2 + 1 }, (_, i) => 2 ** (n2 + i))]
-      const result = values(incrementalNetworkQuantization.quantize(weights, { bits }))
+      const result = values(incrementalNetworkQuantization.quantize(weights, { bits, ...byLargest }))
       for (const [i, weight] of weights.entries()) {
         const size = Math.abs(weight)
         const at = levels.findIndex((level, l) => l > 0 && (levels[l - 1] + level) / 2 <= size && size < 1.5 * level)
@@ -301,7 +303,7 @@ describe('incremental network quantization', () => {
   })
 
   it('has 2^(b-1) + 1 values: with the sign and zero they take b bits', () => {
-    const result = values(incrementalNetworkQuantization.quantize(gaussian(100_000, 7), { bits: 5 }))
+    const result = values(incrementalNetworkQuantization.quantize(gaussian(100_000, 7), { bits: 5, ...byLargest }))
     expect(new Set(result.map((value) => value + 0)).size).toBe(17)
   })
 })
@@ -364,7 +366,7 @@ const everyMethod = [
   ],
   [
     incrementalNetworkQuantization.name,
-    (w: Float32Array) => incrementalNetworkQuantization.quantize(w, { bits: 5 }),
+    (w: Float32Array) => incrementalNetworkQuantization.quantize(w, { bits: 5, ...byLargest }),
     1 / 3,
   ],
 ] as const
