@@ -45,6 +45,8 @@ import { signActivations } from './quantization/activations/sign-activations.ts'
 import { uniformActivations } from './quantization/activations/uniform-activations.ts'
 import { xnorActivations } from './quantization/activations/xnor-activations.ts'
 import { admmQuantization } from './quantization/admm-quantization.ts'
+import { binarizedNeuralNetworks } from './quantization/binarized-neural-networks.ts'
+import { binaryConnect } from './quantization/binary-connect.ts'
 import { binaryWeightNetworks } from './quantization/binary-weight-networks.ts'
 import { binaryWeightsHashing } from './quantization/binary-weights-hashing.ts'
 import { dorefaWeights } from './quantization/dorefa-weights.ts'
@@ -55,6 +57,7 @@ import { quantizedNeuralNetworks } from './quantization/quantized-neural-network
 import { rateDistortion } from './quantization/rate-distortion.ts'
 import { shiftCnn } from './quantization/shift-cnn.ts'
 import { ternaryWeightNetworks } from './quantization/ternary-weight-networks.ts'
+import { trainedTernaryQuantization } from './quantization/trained-ternary-quantization.ts'
 import { uniform } from './quantization/uniform.ts'
 import { kMeans } from './sharing/k-means.ts'
 
@@ -104,6 +107,8 @@ const records: readonly Method[] = [
   uniformActivations,
   xnorActivations,
   admmQuantization,
+  binarizedNeuralNetworks,
+  binaryConnect,
   binaryWeightNetworks,
   binaryWeightsHashing,
   dorefaWeights,
@@ -114,6 +119,7 @@ const records: readonly Method[] = [
   rateDistortion,
   shiftCnn,
   ternaryWeightNetworks,
+  trainedTernaryQuantization,
   uniform,
   kMeans,
 ]

@@ -1,3 +1,4 @@
+import { xnorNet } from '../../paper.ts'
 import { defineWeightQuantizer } from './family.ts'
 import { passWithin, signOf, straightThrough } from './latent-steps.ts'
 
@@ -9,13 +10,7 @@ import { passWithin, signOf, straightThrough } from './latent-steps.ts'
 export const binaryWeightNetworks = defineWeightQuantizer({
   name: 'binary-weight-networks',
   summary: 'Keeps of each weight the sign, and of each filter the mean absolute weight as its scale.',
-  paper: {
-    title: 'XNOR-Net: ImageNet Classification Using Binary Convolutional Neural Networks',
-    authors: 'Rastegari, Ordonez, Redmon, Farhadi',
-    venue: 'ECCV',
-    year: 2016,
-    arxiv: '1603.05279',
-  },
+  paper: xnorNet,
   granularity: 'channel',
   options: {},
   // Section 3.1: B* = sign(W), α* = ‖W‖₁ / n minimize ‖W - αB‖²: [n] -> codes [n] of ±1.

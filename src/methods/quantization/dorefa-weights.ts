@@ -1,23 +1,21 @@
 import { z } from 'zod'
-import { bitsOption, defineWeightQuantizer } from './family.ts'
+import { dorefaNet } from '../../paper.ts'
+import { bitsOption, defineWeightQuantizer, type LatentWeight } from './family.ts'
+import { detached, largestSize, signOf, straightThrough } from './latent-steps.ts'
 
 /**
  * Squeezes weights through tanh into [-1, 1] and rounds them to equally spaced values from end to end, of which zero is
  * none; with one bit to plus or minus the mean absolute weight.
  *
  * Differs from the paper: its networks are trained with weights in [-1, 1], whatever size they had. Without training a
- * scale, the one of least squared error, puts them back where they were; `rescale: false` is the paper's formula.
+ * scale, the one of least squared error, puts them back where they were; `rescale: false` is the paper's formula, for
+ * networks whose weights batch normalization follows. The paper keeps the first and the last layer in full precision:
+ * `exclude` leaves them.
  */
 export const dorefaWeights = defineWeightQuantizer({
   name: 'dorefa-weights',
   summary: 'Squeezes weights by tanh and rounds them to equally spaced values without a zero.',
-  paper: {
-    title: 'DoReFa-Net: Training Low Bitwidth Convolutional Neural Networks with Low Bitwidth Gradients',
-    authors: 'Zhou, Wu, Ni, Zhou, Wen, Zou',
-    venue: 'arXiv',
-    year: 2016,
-    arxiv: '1606.06160',
-  },
+  paper: dorefaNet,
   granularity: 'tensor',
   options: {
     bits: bitsOption(1, 8, 4),
@@ -39,7 +37,30 @@ export const dorefaWeights = defineWeightQuantizer({
     )
     return { codes, scale: rescale ? leastSquares(weights, codes) : 1 / most }
   },
+  trained: {
+    forward(weight) {
+      const { draft, latent, options, reduce } = weight
+      if (options.bits > 1) return roundedTanh(weight)
+      const scale = reduce('Mean', draft.add('Abs', [latent]))
+      return straightThrough(weight, draft.add('Mul', [scale, signOf(weight)]))
+    },
+  },
 })
+
+/** Equation 9: the gradient passes the rounding as it is, and tanh, its maximum and the division by their derivatives. */
+function roundedTanh(weight: LatentWeight<{ readonly bits: number; readonly rescale: boolean }>): string {
+  const { draft, latent, literal, options, reduce } = weight
+  const most = 2 ** options.bits - 1
+  const squeezed = draft.add('Tanh', [latent])
+  const share = draft.add('Div', [squeezed, draft.add('Mul', [largestSize(weight, squeezed), literal(2)])])
+  const places = draft.add('Mul', [draft.add('Add', [share, literal(0.5)]), literal(most)])
+  const rounded = draft.add('espalier.RoundStraightThrough', [places])
+  const codes = draft.add('Sub', [draft.add('Mul', [rounded, literal(2)]), literal(most)])
+  if (!options.rescale) return draft.add('Mul', [codes, literal(1 / most)])
+  const products = reduce('Sum', draft.add('Mul', [latent, codes]))
+  const scale = draft.add('Div', [products, reduce('Sum', draft.add('Mul', [codes, codes]))])
+  return draft.add('Mul', [codes, detached(weight, scale)])
+}
 
 /** w·q / q·q. */
 function leastSquares(weights: Float32Array, codes: Int16Array): number {

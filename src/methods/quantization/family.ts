@@ -6,8 +6,10 @@ import type { Paper } from '../../paper.ts'
 import { fromFloat32, toFloat32 } from '../../tensor/half.ts'
 import type { Tensor } from '../../tensor/tensor.ts'
 import { withCodebooks } from '../codebooks.ts'
+import type { Masks } from '../held-weights.ts'
 import { chooseLayers, layerChoiceOptions, layerOverrides, optionsOfLayer } from '../layer-choice.ts'
 import { defineMethod, type Context, type Method, type ProofCheck } from '../method.ts'
+import { masksOfZeros } from '../pruning/masks.ts'
 import { retrainOption, retrains, type RetrainOption } from '../retraining.ts'
 import { finiteWeights, isPlainFloat } from '../weights.ts'
 import { biasCodes, withIntegerBias, withIntegerCodes } from './integer-codes.ts'
@@ -198,12 +200,23 @@ async function quantizeModel(
     const model = await quantizer.training(schedule)
     return written(model, quantizer, quantizeAll(model, quantizer, kept, context), options, context)
   }
-  const trained = await trainThrough(given, kept, quantizer.trained!, settings, context)
+  const held = zerosToHold(given, untrained)
+  const trained = await trainThrough(given, kept, quantizer.trained!, { settings, held }, context)
   const frozen = quantizeAll(trained.model, quantizer, kept, context, trained.weights)
   const model = written(trained.model, quantizer, frozen, options, context)
   if (context.proved && options.biasBits === undefined && frozen.length === kept.length)
     context.proved(await checkFrozen(quantizer.name, trained.graph, model, context))
   return model
+}
+
+/** The zeros of pruned layers, where the quantizer has a zero and not all are: trained, they would come back. */
+function zerosToHold(model: Model, quantized: readonly Done[]): Masks {
+  const masks = masksOfZeros(model)
+  for (const { chosen, result } of quantized)
+    if (masks.get(chosen.layer.weight)?.some((mask, i) => mask === 0 && result.values[i] !== 0))
+      masks.delete(chosen.layer.weight)
+  for (const [name, mask] of masks) if (!mask.includes(1)) masks.delete(name)
+  return masks
 }
 
 /** The layers that can be quantized, as they will be; the others are reported. */

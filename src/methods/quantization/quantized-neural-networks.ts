@@ -1,5 +1,7 @@
 import { z } from 'zod'
-import { bitsOption, defineWeightQuantizer, type QuantizedWeights } from './family.ts'
+import { lowPrecisionWeightsAndActivations } from '../../paper.ts'
+import { bitsOption, defineWeightQuantizer, type LatentWeight, type QuantizedWeights } from './family.ts'
+import { asNumber, largestSize, log2, straightThrough } from './latent-steps.ts'
 import { floorLog2, roundLog2 } from './powers-of-two.ts'
 
 /** Codes of a scale are integers of 16 bits: up to 2^14 as powers of two. */
@@ -11,18 +13,13 @@ const MOST_SHIFTS = 14
  * of the smallest power is zero.
  *
  * Differs from the paper: its weights are trained within a fixed range; here the range is the smallest power of two, and
- * the largest of the powers the nearest one, that the largest weight asks for.
+ * the largest of the powers the nearest one, that the largest weight asks for, in training those of the latent weights in
+ * each step; gradients pass straight through, and nothing has to be clipped.
  */
 export const quantizedNeuralNetworks = defineWeightQuantizer({
   name: 'quantized-neural-networks',
   summary: 'Rounds weights to fixed-point numbers, or to the nearest powers of two.',
-  paper: {
-    title: 'Quantized Neural Networks: Training Neural Networks with Low Precision Weights and Activations',
-    authors: 'Hubara, Courbariaux, Soudry, El-Yaniv, Bengio',
-    venue: 'Journal of Machine Learning Research',
-    year: 2018,
-    arxiv: '1609.07061',
-  },
+  paper: lowPrecisionWeightsAndActivations,
   granularity: 'tensor',
   options: {
     bits: bitsOption(2, 8, 4),
@@ -33,7 +30,35 @@ export const quantizedNeuralNetworks = defineWeightQuantizer({
     const largest = weights.reduce((top, weight) => Math.max(top, Math.abs(weight)), 0)
     return scheme === 'linear' ? linear(weights, bits, largest) : logarithmic(weights, bits, largest)
   },
+  trained: {
+    forward: (weight) => (weight.options.scheme === 'linear' ? linearInGraph(weight) : logarithmicInGraph(weight)),
+  },
 })
+
+/** The largest weight counts as a power of two, which is in range, where its logarithm is a whole number but for rounding. */
+const NEARLY = 1e-6
+
+function linearInGraph(weight: LatentWeight<{ readonly bits: number }>): string {
+  const { draft, latent, literal, options } = weight
+  const half = 2 ** (options.bits - 1)
+  const exponent = draft.add('Ceil', [draft.add('Sub', [log2(weight, largestSize(weight)), literal(NEARLY)])])
+  const scale = draft.add('Mul', [draft.add('Pow', [literal(2), exponent]), literal(1 / half)])
+  const codes = draft.add('Round', [draft.add('Div', [latent, scale])])
+  const clipped = draft.add('Clip', [codes, literal(-half), literal(half - 1)])
+  return straightThrough(weight, draft.add('Mul', [clipped, scale]))
+}
+
+function logarithmicInGraph(weight: LatentWeight<{ readonly bits: number }>): string {
+  const { draft, latent, literal, options } = weight
+  const sizes = draft.add('Abs', [latent])
+  const highest = draft.add('Round', [log2(weight, largestSize(weight))])
+  const lowest = draft.add('Sub', [highest, literal(2 ** (options.bits - 1) - 2)])
+  const exponents = draft.add('Max', [draft.add('Round', [log2(weight, sizes)]), lowest])
+  const zeroBelow = draft.add('Pow', [literal(2), draft.add('Sub', [lowest, literal(1)])])
+  const kept = asNumber(weight, draft.add('GreaterOrEqual', [sizes, zeroBelow]))
+  const signs = draft.add('Mul', [draft.add('Sign', [latent]), kept])
+  return straightThrough(weight, draft.add('Mul', [signs, draft.add('Pow', [literal(2), exponents])]))
+}
 
 /** LinearQuant(x) = Clip(round(x / step) · step, minV, maxV): [n] -> codes [n] of -2^(k-1) to 2^(k-1) - 1. */
 function linear(weights: Float32Array, bits: number, largest: number): QuantizedWeights {

@@ -1,7 +1,7 @@
 import { z } from 'zod'
-import { float32, int64, type Tensor } from '../../tensor/tensor.ts'
+import { float32, int64 } from '../../tensor/tensor.ts'
 import { defineWeightQuantizer, type LatentWeight } from './family.ts'
-import { asNumber, straightThrough } from './latent-steps.ts'
+import { asNumber, asScales, largestFirst, straightThrough } from './latent-steps.ts'
 
 /**
  * Weights below a threshold become zero and the others ±α, their mean absolute value. The threshold is the paper's rule,
@@ -49,17 +49,14 @@ export const ternaryWeightNetworks = defineWeightQuantizer({
 })
 
 /** The same as `bestThreshold` in the graph: the smallest |w| that is kept, one a scale. Equal weights are kept together. */
-function leastKept({ draft, shape, axes, count, reduced }: LatentWeight<unknown>, sizes: string): string {
-  const constant = (values: Tensor) => draft.constant('sorting', values)
-  const rest = [...shape.keys()].filter((axis) => !axes.includes(axis))
-  const rows = draft.add('Transpose', [sizes], { perm: [...rest, ...axes] })
-  const flat = draft.add('Reshape', [rows, constant(int64([-1, count]))])
-  const [sorted] = draft.addMany('TopK', [flat, constant(int64([count]))], {}, { outputs: 2 })
-  const sums = draft.add('CumSum', [sorted, constant(int64([1], []))])
-  const above = constant(float32(Float32Array.from({ length: count }, (_, k) => k + 1)))
+function leastKept(weight: LatentWeight<unknown>, sizes: string): string {
+  const { draft, count } = weight
+  const sorted = largestFirst(weight, sizes)
+  const sums = draft.add('CumSum', [sorted, draft.constant('axis', int64([1], []))])
+  const above = draft.constant('above', float32(Float32Array.from({ length: count }, (_, k) => k + 1)))
   const gains = draft.add('Div', [draft.add('Mul', [sums, sums]), above])
   const best = draft.add('ArgMax', [gains], { axis: 1, keepdims: 1 })
-  return draft.add('Reshape', [draft.add('GatherElements', [sorted, best], { axis: 1 }), constant(int64(reduced))])
+  return asScales(weight, draft.add('GatherElements', [sorted, best], { axis: 1 }))
 }
 
 function mean(values: Float32Array): number {

@@ -11,9 +11,11 @@ import type { Layer } from '../../ir/rewrite.ts'
 import { toFloat32 } from '../../tensor/half.ts'
 import { createTensor, elementCount, float32, int64, scalar } from '../../tensor/tensor.ts'
 import type { Constraint } from '../../training/extensions.ts'
+import { lift } from '../../training/lift.ts'
 import { trainableParameters } from '../../training/parameters.ts'
 import { createPredictor } from '../../training/predictor.ts'
 import type { Context, ProofCheck } from '../method.ts'
+import type { Masks } from '../held-weights.ts'
 import { retrain, type RetrainOption } from '../retraining.ts'
 import { layoutOf, partsOf, type GranularityOptions, type QuantizedWeights } from './quantized-layer.ts'
 
@@ -117,8 +119,8 @@ export async function trainThrough(
   const graph = draft.finish()
   const ofForms = [...places.values()].flatMap((place) => place.parameters)
   const parameters = [...new Set([...trainableParameters(wide), ...places.keys(), ...ofForms])]
-  const constraint = bounds(form.clip, places, held)
-  const trained = await retrain(graph, parameters, settings, context, 'retrain', { constraint })
+  const further = form.clip || held.size > 0 ? { constraint: bounds(wide, form.clip, places, held) } : {}
+  const trained = await retrain(graph, parameters, settings, context, 'retrain', further)
   const after = withNarrowedInitializers(graph, trained)
   const computed = await valuesOf(after, [...places.values()], context.engine)
   const weights = new Map(
@@ -229,12 +231,16 @@ function spreadGroups(draft: Draft, layer: Layer, shape: readonly number[], layo
 }
 
 /** What holds for weights after each update: the bounds of latent ones, and zeros that stay. */
-function bounds(clip: TrainedForm<AnyOptions>['clip'], places: ReadonlyMap<string, Place>, held: Masks): Constraint {
+function bounds(
+  { graph }: Model,
+  clip: TrainedForm<AnyOptions>['clip'],
+  places: ReadonlyMap<string, Place>,
+  held: Masks,
+): Constraint {
   return (draft, parameter, value) => {
     const mask = held.get(parameter)
-    const kept = mask
-      ? draft.add('Mul', [value, draft.constant(`${parameter}.held`, float32(mask, shapeOf(draft, parameter)))])
-      : value
+    const constant = mask && float32(mask, graph.initializers.get(parameter)!.shape)
+    const kept = constant ? draft.add('Mul', [value, draft.constant(`${parameter}.held`, constant)]) : value
     if (!clip || !places.has(parameter)) return kept
     const ends = clip.map((bound) => draft.constant('bound', scalar('float32', bound)))
     return draft.add('Clip', [kept, ...ends])
@@ -337,9 +343,10 @@ export async function checkFrozen(name: string, graph: Model, frozen: Model, con
 
 /** @throws UsageError naming the first layer on which the trained output does not depend in a way that has a gradient. */
 export function checkReached(model: Model, layers: readonly { readonly layer: Layer }[]): void {
-  const index = graphIndex(model.graph)
+  const { graph } = lift(model)
+  const index = graphIndex(graph)
   const reached = new Set<string>()
-  const pending = model.graph.outputs.slice(0, 1).map(({ name }) => name)
+  const pending = graph.outputs.slice(0, 1).map(({ name }) => name)
   for (let value = pending.pop(); value !== undefined; value = pending.pop()) {
     if (reached.has(value)) continue
     reached.add(value)
