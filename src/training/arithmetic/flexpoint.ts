@@ -5,7 +5,7 @@
 import { ModelError } from '../../errors.ts'
 import type { Draft } from '../../ir/draft.ts'
 import { firstExponent, toFlexpoint, type FlexpointFormat } from '../../ir/families/flexpoint.ts'
-import { valuesRead } from '../../ir/graph.ts'
+import { neededFor, reachedFrom } from '../../ir/graph.ts'
 import { ESPALIER_DOMAIN, type Model, type Node } from '../../ir/model.ts'
 import { inferShapes } from '../../ir/shapes.ts'
 import { float32, int64, scalar, type Tensor } from '../../tensor/tensor.ts'
@@ -161,9 +161,7 @@ interface Activation {
 function activationsOf(model: Model, images: string, logits: string, parameters: readonly string[]): Activation[] {
   const { nodes } = model.graph
   const types = inferShapes(model)
-  const needed = new Set([logits])
-  for (const node of nodes.toReversed())
-    if (node.outputs.some((output) => needed.has(output))) for (const value of valuesRead(node)) needed.add(value)
+  const needed = neededFor(nodes, [logits])
   const fromImages = reachedFrom(nodes, [images])
   const fromParameters = reachedFrom(nodes, parameters)
   return nodes.flatMap(({ domain, op, outputs: [value] }) => {
@@ -171,15 +169,6 @@ function activationsOf(model: Model, images: string, logits: string, parameters:
     if (!rounded || (domain === '' && carriers.has(op))) return []
     return [{ value, behindParameters: fromParameters.has(value) }]
   })
-}
-
-/** The values, and all that is computed from them. */
-function reachedFrom(nodes: readonly Node[], values: readonly string[]): Set<string> {
-  const reached = new Set(values)
-  for (const node of nodes)
-    if ([...valuesRead(node)].some((value) => reached.has(value)))
-      for (const output of node.outputs) reached.add(output)
-  return reached
 }
 
 function identity(from: string, to: string): Node {
