@@ -38,15 +38,15 @@ function isQuantizedActivation({ domain, op, inputs }: Node, producers: Readonly
   return codes !== undefined && ['QuantizeLinear', 'DynamicQuantizeLinear', 'Cast'].includes(codes.op)
 }
 
-/** The operand of an Add whose other operand is a product with weights, or such a product scaled. */
+/** The operand of an Add whose other operand is a product with weights, or such a product with scales of its input. */
 function biasOperands({ inputs }: Node, producers: ReadonlyMap<string, Node>): string[] {
-  const isProduct = (value: string): boolean => {
-    const node = producers.get(value)
-    if (node?.op === 'Mul' && node.domain === '') return isPlainProduct(node.inputs[0])
-    return isPlainProduct(value)
-  }
-  const isPlainProduct = (value: string) =>
+  const product = (value: string) =>
     ['MatMul', 'Gemm', 'Conv', 'ConvTranspose'].includes(producers.get(value)?.op ?? '')
+  const isProduct = (value: string) => {
+    const node = producers.get(value)
+    const scaled = node?.op === 'Mul' && node.domain === '' && producers.has(node.inputs[1])
+    return product(scaled ? node.inputs[0] : value)
+  }
   return [
     ...(isProduct(inputs[0]) && !isProduct(inputs[1]) ? [inputs[1]] : []),
     ...(isProduct(inputs[1]) && !isProduct(inputs[0]) ? [inputs[0]] : []),

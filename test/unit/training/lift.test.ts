@@ -8,6 +8,7 @@ import { createTensor, float32, scalar, type Tensor } from '../../../src/tensor/
 import { fromNumbers } from '../../../src/tensor/elements.ts'
 import { toFloat32 } from '../../../src/tensor/half.ts'
 import { lift } from '../../../src/training/lift.ts'
+import { trainingSettings } from '../../../src/training/settings.ts'
 import { buildStep } from '../../../src/training/step.ts'
 
 const random = createRandom(9)
@@ -53,7 +54,7 @@ const quantizers: Readonly<Record<string, (draft: Draft, x: string) => string>> 
 /** Loss and all parameters after one update. */
 async function oneUpdate(model: Model): Promise<Readonly<Record<string, Tensor>>> {
   const parameters = ['first', 'second']
-  const settings = { optimizer: 'sgd', weightDecay: 0, loss: 'cross-entropy', gradientClip: 0, momentum: 0 } as never
+  const settings = trainingSettings.parse({ optimizer: 'sgd' })
   const step = buildStep(model, { batchSize: 3, parameters, settings })
   const session = await onnxruntime.createSession(step.model, { purpose: 'training' })
   const state = Object.fromEntries(step.state.map(({ input, initial }) => [input, initial]))

@@ -1,9 +1,6 @@
 import { z } from 'zod'
-import { inlineCustomFunctions } from '../../../autodiff/lower.ts'
 import { UsageError } from '../../../errors.ts'
-import { constantValues } from '../../../ir/constant-values.ts'
 import { createDraft, type Draft } from '../../../ir/draft.ts'
-import { valueNames } from '../../../ir/graph.ts'
 import type { Dim, Model } from '../../../ir/model.ts'
 import { layers, type Layer } from '../../../ir/rewrite.ts'
 import { inferShapes } from '../../../ir/shapes.ts'
@@ -25,6 +22,7 @@ import { finiteWeights, isPlainFloat } from '../../weights.ts'
 import { proveLevels } from './levels.ts'
 import { endLayers, placesOf, quantizedBefore, type Place } from './placement.ts'
 import { readInstead, type LayerProduct } from './rewiring.ts'
+import { standardForm } from './standard-form.ts'
 import { valueStatistics, type ValueStatistics } from './statistics.ts'
 
 export type { LayerProduct } from './rewiring.ts'
@@ -173,7 +171,8 @@ async function quantizeActivations(
   const values = trains
     ? await retrain(prepared, parameters, options.retrain || {}, context, quantizer.name, { penalties })
     : undefined
-  const quantized = exported(values ? adoptTrained(prepared, values) : prepared, model)
+  const names = new Set(done.flatMap((site) => site.layers.map(({ name }) => name)))
+  const quantized = standardForm(values ? adoptTrained(prepared, values) : prepared, names, model)
   const levels = (own: ActivationOptions) => quantizer.levels?.(own) ?? 2 ** Number(own.bits)
   await proveLevels(quantizer.name, quantized, done, levels, options.samples, context)
   return quantized
@@ -283,24 +282,4 @@ function inserted(
 
 function levelOf(draft: Draft): (value: number) => string {
   return (value) => draft.constant('level', float32([value], []))
-}
-
-/** Standard nodes in the place of the quantizers; what they computed from their parameters alone is computed now. */
-function exported(prepared: Model, original: Model): Model {
-  const plain = inlineCustomFunctions(prepared)
-  const value = constantValues(plain)
-  const old = valueNames(original.graph)
-  const draft = createDraft(plain)
-  for (const {
-    outputs: [output],
-  } of plain.graph.nodes) {
-    const tensor = old.has(output) ? undefined : value(output)
-    if (!tensor) continue
-    draft.nodes.splice(
-      draft.nodes.findIndex(({ outputs }) => outputs[0] === output),
-      1,
-    )
-    draft.initializers.set(output, tensor)
-  }
-  return draft.finish()
 }

@@ -35,7 +35,10 @@ const handsOn = new Set([
   'Identity',
 ])
 
-/** Of these the average takes more values than what it is taken of. */
+/** Nodes whose result takes no more values than what they read. */
+const keepsFew = new Set(['Clip', 'Relu'])
+
+/** Of those that hand on the average takes more values than what it is taken of. */
 const averages = new Set(['AveragePool', 'GlobalAveragePool'])
 
 /** The layers that read no other layer's result, and those whose result no other layer reads. */
@@ -72,7 +75,8 @@ export function quantizedBefore(model: Model): (value: string) => boolean {
   const index = graphIndex(lift(model).graph)
   return (value) => {
     let node = index.producer(value)
-    while (node?.domain === '' && handsOn.has(node.op) && !averages.has(node.op)) node = index.producer(node.inputs[0])
+    while (node?.domain === '' && (keepsFew.has(node.op) || (handsOn.has(node.op) && !averages.has(node.op))))
+      node = index.producer(node.inputs[0])
     return node?.domain === ESPALIER_DOMAIN && node.op !== 'RoundStraightThrough'
   }
 }
