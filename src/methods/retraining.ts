@@ -28,6 +28,12 @@ export const retrainOption = z
 
 export type RetrainOption = z.infer<typeof retrainOption>
 
+/** The option of methods that fix all weights in the end, by which they say how what is left is trained then. */
+export const finishOption = z
+  .union([z.literal(false), partialTrainingSettings])
+  .optional()
+  .describe('training settings that differ in the last training, when no weight is free any more, or false for none')
+
 /** Whether a method with this option retrains in this context. @throws UsageError when it is asked to without data. */
 export function retrains(option: RetrainOption, context: Context): boolean {
   if (option === false) return false

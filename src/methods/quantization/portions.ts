@@ -1,5 +1,4 @@
 /** Quantization little by little: a portion of each layer's weights is fixed, what is left learns to make up for it. */
-import { z } from 'zod'
 import type { Granularity } from '../../ir/families/quantization.ts'
 import type { Model } from '../../ir/model.ts'
 import { fromFloat32, toFloat32 } from '../../tensor/half.ts'
@@ -7,16 +6,10 @@ import type { Tensor } from '../../tensor/tensor.ts'
 import { retrainHolding } from '../held-weights.ts'
 import type { Context } from '../method.ts'
 import { masksOfZeros } from '../pruning/masks.ts'
-import { partialTrainingSettings, type RetrainOption } from '../retraining.ts'
+import type { RetrainOption } from '../retraining.ts'
 import { withInitializers } from '../weights.ts'
 import { layoutOf, partsOf, type GranularityOptions } from './quantized-layer.ts'
 import type { LayerToTrain } from './trained-form.ts'
-
-/** The option that says how the last training differs. */
-export const finishOption = z
-  .union([z.literal(false), partialTrainingSettings])
-  .optional()
-  .describe('training settings that differ in the last training, when no weight is free any more, or false for none')
 
 /** How a layer is quantized in portions. */
 export interface LayerInPortions extends LayerToTrain<GranularityOptions> {
@@ -34,7 +27,7 @@ export interface LayerInPortions extends LayerToTrain<GranularityOptions> {
 /** How each portion, and the last, is followed by training. */
 export interface PortionTraining {
   readonly settings: Exclude<RetrainOption, false>
-  readonly finish?: z.infer<typeof finishOption>
+  readonly finish?: RetrainOption
   readonly context: Context
 }
 
