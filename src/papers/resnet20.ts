@@ -45,6 +45,10 @@ export interface ResNet20Row {
   readonly remark?: string
 }
 
+/** How the rows with few bits train, and their twin in full precision. */
+export const lowBitTraining =
+  '{ optimizer: sgd, momentum: 0.9, nesterov: true, learningRate: 0.01, schedule: cosine, batchSize: 128, weightDecay: 0.0001, augmentation: crop-flip, loss: kullback-leibler, temperature: 2, teacherWeight: 0.7 }'
+
 /** How long the twin of low-bit networks is trained on in full precision, with the settings of the recipe. */
 const twinEpochs = 4
 

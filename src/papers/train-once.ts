@@ -6,7 +6,10 @@ import type { TrainingSettings } from '../training/settings.ts'
 import { train } from '../training/train.ts'
 import type { RowEnvironment } from './row.ts'
 
-/** Trains a network, or takes what another row has trained from the same start in the same way. */
+/**
+ * Trains a network, or takes what another row has trained from the same start in the same way. Where the loss follows a
+ * teacher, that is the network as it is at the start.
+ */
 export async function trainOnce(
   model: Model,
   settings: TrainingSettings,
@@ -19,6 +22,10 @@ export async function trainOnce(
     if (tensor.dtype !== 'string') start = crc32(bytesOf(tensor), start)
   const name = `${task}-${seed}-${start.toString(16).padStart(8, '0')}`
   const store = { read: () => shared.read(name), write: (bytes: Uint8Array) => shared.write(name, bytes) }
-  const result = await train(model, { data, settings, engine, seed, signal, progress, task, checkpoint: { store } })
-  return result.model
+  const teacher =
+    settings.loss === 'kullback-leibler'
+      ? { teacher: { model, temperature: settings.temperature, weight: settings.teacherWeight } }
+      : {}
+  const options = { data, settings, engine, seed, signal, progress, task, checkpoint: { store }, ...teacher }
+  return (await train(model, options)).model
 }

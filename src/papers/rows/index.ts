@@ -10,9 +10,12 @@ import { lenet300100Smallest } from './lenet-300-100-smallest.ts'
 import { lenet5DeepCompression } from './lenet-5-deep-compression.ts'
 import { lenet5Smallest } from './lenet-5-smallest.ts'
 import { networkSlimmingVgg } from './network-slimming-vgg.ts'
+import { resnet20AdmmTernary, resnet20Admm2, resnet20Admm4 } from './resnet20-admm-quantized.ts'
 import { resnet20EntropyPenalised } from './resnet20-entropy-penalised.ts'
 import { resnet20FilterL1 } from './resnet20-filter-l1.ts'
+import { resnet20Incremental5, resnet20Incremental4, resnet20Incremental3, resnet20Incremental2 } from './resnet20-incremental.ts'
 import { resnet20Pruned } from './resnet20-pruned.ts'
+import { resnet20TrainedTernary } from './resnet20-trained-ternary.ts'
 import { squeezenetDistilled } from './squeezenet-distilled.ts'
 import { squeezenetWeightsOnly } from './squeezenet-weights-only.ts'
 import { structuredSparsityLenet5 } from './structured-sparsity-lenet-5.ts'
@@ -28,9 +31,17 @@ const records: readonly PaperRow[] = [
   lenet5DeepCompression,
   lenet5Smallest,
   networkSlimmingVgg,
+  resnet20AdmmTernary,
+  resnet20Admm2,
+  resnet20Admm4,
   resnet20EntropyPenalised,
   resnet20FilterL1,
+  resnet20Incremental5,
+  resnet20Incremental4,
+  resnet20Incremental3,
+  resnet20Incremental2,
   resnet20Pruned,
+  resnet20TrainedTernary,
   squeezenetDistilled,
   squeezenetWeightsOnly,
   structuredSparsityLenet5,

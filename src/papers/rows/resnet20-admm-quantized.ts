@@ -1,0 +1,31 @@
+import { admmQuantization } from '../../methods/quantization/admm-quantization.ts'
+import { defineResNet20Row, lowBitTraining, type ResNet20Row } from '../resnet20.ts'
+
+/** ADMM with zero and so many powers of two. */
+function admm(powers: number, set: string, published: number, atMost: number): ResNet20Row {
+  const name = `resnet20-admm-${powers}-${powers === 1 ? 'power' : 'powers'}`
+  return {
+    name,
+    summary: `Pulls the weights of a pretrained ResNet-20 towards ${set} times a scale while they train.`,
+    method: admmQuantization.name,
+    paper: admmQuantization.paper,
+    recipe: `
+name: ${name}
+training: ${lowBitTraining}
+steps:
+  - method: admm-quantization
+    powers: ${powers}
+    granularity: channel
+    exclude: [Conv_1, Gemm_73]
+    retrain: { epochs: 0.4, optimizer: extra-gradient }
+`,
+    lowBit: true,
+    atMost,
+    minutes: 15,
+    remark: `The paper's ResNet-18 loses ${published} points on ImageNet. First and last layer stay in full precision, as is usual there.`,
+  }
+}
+
+export const resnet20AdmmTernary = defineResNet20Row(admm(1, '{0, ±1}', 3.3, 1.5))
+export const resnet20Admm2 = defineResNet20Row(admm(2, '{0, ±1, ±2}', 2.8, 1))
+export const resnet20Admm4 = defineResNet20Row(admm(3, '{0, ±1, ±2, ±4}', 2.3, 0.7))
