@@ -42,6 +42,7 @@ import { learnedStepSize } from './quantization/activations/learned-step-size.ts
 import { pact } from './quantization/activations/pact.ts'
 import { qnnActivations } from './quantization/activations/qnn-activations.ts'
 import { signActivations } from './quantization/activations/sign-activations.ts'
+import { ternaryActivations } from './quantization/activations/ternary-activations.ts'
 import { uniformActivations } from './quantization/activations/uniform-activations.ts'
 import { xnorActivations } from './quantization/activations/xnor-activations.ts'
 import { admmQuantization } from './quantization/admm-quantization.ts'
@@ -104,6 +105,7 @@ const records: readonly Method[] = [
   pact,
   qnnActivations,
   signActivations,
+  ternaryActivations,
   uniformActivations,
   xnorActivations,
   admmQuantization,

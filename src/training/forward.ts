@@ -45,7 +45,7 @@ export interface TrainingForward {
  * Rewrites what behaves differently in training, in a draft of `model`, whose sizes must be static. Batch normalization
  * uses the statistics of the batch and moves the running ones towards them (momentum as in the node, biased variance,
  * as ONNX defines it). Dropout multiplies with a mask that comes in as a graph input, scaled by 1 / keep; Noise becomes a
- * graph input itself.
+ * graph input itself, and ternary neurons compare one with the probability with which they fire.
  */
 export function trainingForward(model: Model, options: TrainingForwardOptions = {}): TrainingForward {
   const draft = createDraft(model)
@@ -61,7 +61,9 @@ export function trainingForward(model: Model, options: TrainingForwardOptions = 
       const type = types.get(node.outputs[0])!
       draft.inputs.push({ name: node.outputs[0], type })
       random.push(uniformInput(node.outputs[0], type.shape as readonly number[]))
-    } else draft.nodes.push(node)
+    } else if (node.domain === ESPALIER_DOMAIN && node.op === 'StochasticTernary')
+      fire(draft, node, types.get(node.inputs[0])?.shape, random)
+    else draft.nodes.push(node)
   }
   return {
     draft,
@@ -128,16 +130,34 @@ function drop(draft: Draft, node: Node, shape: readonly unknown[] | undefined, r
     draft.nodes.push({ ...node, op: 'Identity', inputs: [node.inputs[0]], outputs: [node.outputs[0]], attributes: {} })
     return
   }
-  if (!shape?.every((size) => typeof size === 'number'))
-    throw new UnsupportedError('dropout-shape', `the shape of the values that '${node.name}' drops cannot be told`, {
-      place: node.name,
-      hint: 'An operator in front of it has no shape rule.',
-    })
-  const input = freshInput(draft, `${node.name || 'dropout'}.mask`, 'bool', shape)
-  random.push({ input, shape, batched: true, values: { kind: 'kept', keep: 1 - ratio } })
+  const sizes = staticSizes(node, shape)
+  const input = freshInput(draft, `${node.name || 'dropout'}.mask`, 'bool', sizes)
+  random.push({ input, shape: sizes, batched: true, values: { kind: 'kept', keep: 1 - ratio } })
   const kept = draft.add('Cast', [input], { to: 1 })
   const scaled = draft.add('Mul', [kept, draft.constant('dropout.scale', float32([1 / (1 - ratio)], []))])
   draft.nodes.push({ ...node, op: 'Mul', inputs: [node.inputs[0], scaled], outputs: [node.outputs[0]], attributes: {} })
+}
+
+/** Writes a neuron that fires with the probability |tanh x|. */
+function fire(draft: Draft, node: Node, shape: readonly unknown[] | undefined, random: RandomInput[]): void {
+  const { name, inputs, outputs } = node
+  const sizes = staticSizes(node, shape)
+  const input = freshInput(draft, `${name}.noise`, 'float32', sizes)
+  random.push({ input, shape: sizes, batched: true, values: { kind: 'uniform' } })
+  const activation = draft.add('Tanh', [inputs[0]])
+  const fires = draft.add('Cast', [draft.add('Greater', [draft.add('Abs', [activation]), input])], { to: 1 })
+  const value = draft.add('Mul', [draft.add('Sign', [activation]), fires])
+  const straight = { name, op: 'StraightThrough', domain: ESPALIER_DOMAIN, attributes: {} }
+  draft.nodes.push({ ...straight, inputs: [activation, value], outputs })
+}
+
+/** The shape for which random numbers are drawn. */
+function staticSizes({ name, op }: Node, shape: readonly unknown[] | undefined): readonly number[] {
+  if (shape?.every((size) => typeof size === 'number')) return shape
+  throw new UnsupportedError('random-shape', `the shape of what '${name}' (${op}) changes by chance cannot be told`, {
+    place: name,
+    hint: 'An operator in front of it has no shape rule.',
+  })
 }
 
 /** The record of an input that the trainer fills with noise of one shape, whatever the batch. */

@@ -130,6 +130,7 @@ import { split } from './split.ts'
 import { sqrt } from './sqrt.ts'
 import { squeeze } from './squeeze.ts'
 import { stepFunction } from './step-function.ts'
+import { stochasticTernary } from './stochastic-ternary.ts'
 import { straightThrough } from './straight-through.ts'
 import { sub } from './sub.ts'
 import { sum } from './sum.ts'
@@ -272,6 +273,7 @@ const records: readonly Operator[] = [
   sqrt,
   squeeze,
   stepFunction,
+  stochasticTernary,
   straightThrough,
   sub,
   sum,

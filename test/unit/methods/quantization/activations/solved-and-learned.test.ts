@@ -9,6 +9,7 @@ import { hwgq } from '../../../../../src/methods/quantization/activations/hwgq.t
 import { learnedStepSize } from '../../../../../src/methods/quantization/activations/learned-step-size.ts'
 import { pact } from '../../../../../src/methods/quantization/activations/pact.ts'
 import { dataInput } from '../../../../../src/methods/quantization/activations/placement.ts'
+import { binaryWeightNetworks } from '../../../../../src/methods/quantization/binary-weight-networks.ts'
 import { toFloat32 } from '../../../../../src/tensor/half.ts'
 import { float32 } from '../../../../../src/tensor/tensor.ts'
 import { patternData } from '../../../../support/small-data.ts'
@@ -102,6 +103,18 @@ describe('half-wave Gaussian quantization', () => {
     const { result, skipped } = await applied(hwgq, { ...withEnds, retrain: false }, draft.finish())
     expect(skipped).toContain('fc2: what its ReLU reads is never positive on calibration data')
     expect(result.graph.nodes.map(({ op }) => op)).toContain('Relu')
+  })
+})
+
+describe('steps that follow in a recipe', () => {
+  it.each([hwgq, pact, learnedStepSize])('train weights through the quantized activations: $name', async (method) => {
+    const { result: first } = await applied(method, { ...withEnds, retrain: false })
+    const { result } = await applied(binaryWeightNetworks, { include: ['fc1'] }, first)
+    const { read } = await activations(result)
+    expect(new Set(read).size).toBeLessThanOrEqual(16)
+    // Only through the activations does a gradient reach the bias of the first layer.
+    const [before, after] = [first, result].map(({ graph }) => graph.initializers.get('fc1.bias')!.data)
+    expect(after).not.toEqual(before)
   })
 })
 
