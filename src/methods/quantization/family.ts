@@ -1,18 +1,26 @@
 import { z } from 'zod'
 import { constantValues } from '../../ir/constant-values.ts'
 import type { Model } from '../../ir/model.ts'
+import { toFloat32Model } from '../../ir/precision.ts'
 import { layers } from '../../ir/rewrite.ts'
 import type { Paper } from '../../paper.ts'
 import { fromFloat32, toFloat32 } from '../../tensor/half.ts'
 import type { Tensor } from '../../tensor/tensor.ts'
 import { withCodebooks } from '../codebooks.ts'
-import type { Masks } from '../held-weights.ts'
 import { chooseLayers, layerChoiceOptions, layerOverrides, optionsOfLayer } from '../layer-choice.ts'
 import { defineMethod, type Context, type Method, type ProofCheck } from '../method.ts'
+import type { Masks } from '../held-weights.ts'
 import { masksOfZeros } from '../pruning/masks.ts'
 import { retrainOption, retrains, type RetrainOption } from '../retraining.ts'
 import { finiteWeights, isPlainFloat } from '../weights.ts'
 import { biasCodes, withIntegerBias, withIntegerCodes } from './integer-codes.ts'
+import {
+  choosePrecisions,
+  choosesPrecision,
+  mixedPrecisionOptions,
+  type LayerToChoose,
+  type MixedPrecisionOptions,
+} from './mixed-precision.ts'
 import {
   quantizedLayer,
   type GranularityOptions,
@@ -21,6 +29,7 @@ import {
 } from './quantized-layer.ts'
 import {
   checkFrozen,
+  checkReached,
   freeze,
   trainThrough,
   type LayerToTrain,
@@ -96,13 +105,14 @@ export interface TrainingSchedule<Options> {
 
 type LayerOptions = GranularityOptions & Readonly<Record<string, unknown>>
 
-export type QuantizationOptions = LayerOptions & {
-  readonly biasBits?: number
-  readonly retrain?: RetrainOption
-  readonly include?: readonly string[]
-  readonly exclude?: readonly string[]
-  readonly layers?: Readonly<Record<string, Partial<LayerOptions>>>
-}
+export type QuantizationOptions = LayerOptions &
+  MixedPrecisionOptions & {
+    readonly biasBits?: number
+    readonly retrain?: RetrainOption
+    readonly include?: readonly string[]
+    readonly exclude?: readonly string[]
+    readonly layers?: Readonly<Record<string, Partial<LayerOptions>>>
+  }
 
 /** A method of the registry that also tells its projection. */
 export type WeightQuantization<Name extends string, Shape extends z.ZodRawShape> = Method<Name, QuantizationOptions> &
@@ -132,14 +142,15 @@ export function defineWeightQuantizer<const Name extends string, Shape extends z
   }
   const single = Object.entries(perLayer).filter(([key]) => !quantizer.whole?.includes(key))
   const unfilled = Object.fromEntries(single.map(([key, schema]) => [key, withoutDefault(schema)]))
+  const { precision } = quantizer
   const options = z.strictObject({
     ...perLayer,
+    ...(precision === undefined ? {} : mixedPrecisionOptions),
     biasBits,
     ...(quantizer.trained || quantizer.training ? { retrain: retrainOption } : {}),
     ...layerChoiceOptions,
     layers: layerOverrides(unfilled),
   }) as unknown as z.ZodType<QuantizationOptions>
-  const { precision } = quantizer
   const method = defineMethod<Name, QuantizationOptions>({
     name: quantizer.name,
     family: 'quantization',
@@ -165,8 +176,11 @@ function strengthBy(key: string, schema: z.core.$ZodType) {
     const wanted = Math.round((item[key] as number) + 3 * (1 - strength))
     return { ...item, [key]: Math.min(maxValue!, Math.max(minValue!, wanted)) }
   }
+  const average = ({ averageBits }: QuantizationOptions, strength: number) =>
+    averageBits === undefined ? {} : { averageBits: Math.min(16, Math.max(1, averageBits + 3 * (1 - strength))) }
   return (given: QuantizationOptions, strength: number): QuantizationOptions => ({
     ...turned(given, strength),
+    ...average(given, strength),
     layers:
       given.layers && Object.fromEntries(Object.entries(given.layers).map(([name, o]) => [name, turned(o, strength)])),
   })
@@ -187,9 +201,10 @@ async function quantizeModel(
   options: QuantizationOptions,
   context: Context,
 ): Promise<Model> {
-  const chosen = chooseLayers(given, options, context).map((layer): AnyLayer => {
+  const all = chooseLayers(given, options, context).map((layer): AnyLayer => {
     return { layer, options: optionsOfLayer(options, layer, given) }
   })
+  const chosen = await withPrecisions(given, quantizer, all, options, context)
   const untrained = quantizeAll(given, quantizer, chosen, context)
   const learns = (quantizer.trained ?? quantizer.training) !== undefined && retrains(options.retrain, context)
   if (!learns || untrained.length === 0) return written(given, quantizer, untrained, options, context)
@@ -197,8 +212,13 @@ async function quantizeModel(
   const settings = options.retrain || {}
   if (quantizer.training) {
     const schedule = { model: given, layers: kept, options, settings, context, project: projection(given, quantizer) }
+    checkReached(toFloat32Model(given), kept)
     const model = await quantizer.training(schedule)
-    return written(model, quantizer, quantizeAll(model, quantizer, kept, context), options, context)
+    const frozen = quantizeAll(model, quantizer, kept, context)
+    const result = written(model, quantizer, frozen, options, context)
+    if (context.proved && options.biasBits === undefined && frozen.length === kept.length)
+      context.proved(await checkFrozen(quantizer.name, toFloat32Model(model), result, context))
+    return result
   }
   const held = zerosToHold(given, untrained)
   const trained = await trainThrough(given, kept, quantizer.trained!, { settings, held }, context)
@@ -217,6 +237,38 @@ function zerosToHold(model: Model, quantized: readonly Done[]): Masks {
       masks.delete(chosen.layer.weight)
   for (const [name, mask] of masks) if (!mask.includes(1)) masks.delete(name)
   return masks
+}
+
+/** The layers with the precisions that a budget gives them, where there is one; what `layers` sets for one stays. */
+async function withPrecisions(
+  model: Model,
+  quantizer: AnyQuantizer,
+  chosen: readonly AnyLayer[],
+  options: QuantizationOptions,
+  context: Context,
+): Promise<readonly AnyLayer[]> {
+  const { name, precision } = quantizer
+  if (precision === undefined || !choosesPrecision(options)) return chosen
+  const { minValue, maxValue } = withoutDefault(quantizer.options[precision]) as z.ZodNumber
+  const range = Array.from({ length: maxValue! - minValue! + 1 }, (_, i) => minValue! + i)
+  const toChoose = chosen.flatMap((one): LayerToChoose[] => {
+    const { layer } = one
+    if (!isPlainFloat(model, layer)) return []
+    const tensor = model.graph.initializers.get(layer.weight)!
+    const set = optionsOfLayer<Pick<QuantizationOptions, 'layers'>>({ layers: options.layers }, layer, model)
+    const own = (set as Partial<LayerOptions>)[precision]
+    const at = (value: number) => {
+      const found = quantizeOne(model, { layer, options: { ...one.options, [precision]: value } }, quantizer)
+      return typeof found === 'string' ? undefined : found.result
+    }
+    const precisions = own === undefined ? range : [own as number]
+    return [{ layer, tensor, weights: finiteWeights(layer.weight, tensor), precisions, at }]
+  })
+  const found = await choosePrecisions({ method: name, model, layers: toChoose, options, context })
+  return chosen.map((one) => {
+    const value = found.get(one.layer.weight)
+    return value === undefined ? one : { ...one, options: { ...one.options, [precision]: value } }
+  })
 }
 
 /** The layers that can be quantized, as they will be; the others are reported. */
