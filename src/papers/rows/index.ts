@@ -19,6 +19,7 @@ import { resnet20TrainedTernary } from './resnet20-trained-ternary.ts'
 import { squeezenetDistilled } from './squeezenet-distilled.ts'
 import { squeezenetWeightsOnly } from './squeezenet-weights-only.ts'
 import { structuredSparsityLenet5 } from './structured-sparsity-lenet-5.ts'
+import { weightQuantizers } from './weight-quantizers.ts'
 
 const records: readonly PaperRow[] = [
   admmLenet5,
@@ -45,6 +46,7 @@ const records: readonly PaperRow[] = [
   squeezenetDistilled,
   squeezenetWeightsOnly,
   structuredSparsityLenet5,
+  weightQuantizers,
 ]
 
 export const paperRows: ReadonlyMap<string, PaperRow> = new Map(
