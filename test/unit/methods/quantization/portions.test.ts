@@ -1,9 +1,10 @@
 import { describe, expect, it } from 'vitest'
 import { onnxruntime } from '../../../../src/engines/onnxruntime.ts'
 import { constantValues } from '../../../../src/ir/constant-values.ts'
+import { createDraft } from '../../../../src/ir/draft.ts'
 import type { Model } from '../../../../src/ir/model.ts'
 import { layers } from '../../../../src/ir/rewrite.ts'
-import type { Context } from '../../../../src/methods/method.ts'
+import type { Context, ProofCheck } from '../../../../src/methods/method.ts'
 import { incrementalNetworkQuantization } from '../../../../src/methods/quantization/incremental-network-quantization.ts'
 import { withInitializers } from '../../../../src/methods/weights.ts'
 import { toFloat32 } from '../../../../src/tensor/half.ts'
@@ -29,6 +30,7 @@ function network(): Model {
 async function apply(model: Model, options: object, own: Partial<Context> = {}) {
   const held: { mask: Float32Array; values: Float32Array }[] = []
   const labels: string[] = []
+  const checks: ProofCheck[] = []
   const engine: Context['engine'] = {
     ...onnxruntime,
     async createSession(graph, given) {
@@ -42,6 +44,7 @@ async function apply(model: Model, options: object, own: Partial<Context> = {}) 
     seed: 1,
     engine,
     skip: () => {},
+    proved: (check) => checks.push(check),
     data: { train: data, validation: data },
     training: { epochs: 1, batchSize: 20, learningRate: 0.05, weightDecay: 0.01 },
     progress: ({ task }) => {
@@ -52,7 +55,7 @@ async function apply(model: Model, options: object, own: Partial<Context> = {}) 
   }
   const parsed = incrementalNetworkQuantization.options.parse(options)
   const result = await incrementalNetworkQuantization.apply(model, parsed, context)
-  return { result, held, labels }
+  return { result, held, labels, checks }
 }
 
 function weightsOf(model: Model, name: string): Float32Array {
@@ -66,7 +69,9 @@ describe('incremental network quantization, portion by portion', () => {
   it.each(['magnitude', 'random'])(
     'never changes what was quantized, and ends in powers of two: %s',
     async (partition) => {
-      const { result, held, labels } = await apply(network(), { bits: 4, partition })
+      const { result, held, labels, checks } = await apply(network(), { bits: 4, partition })
+      expect(checks.map(({ passed }) => passed)).toEqual([true, true])
+      expect(checks[1].detail).toMatch(/differ by (0\.0e\+0|\d\.\de-[789])/)
       expect(labels).toEqual([1, 2, 3, 4, 5, 6].map((step) => `portion ${step}/6`))
       const final = weightsOf(result, 'fc1')
       expect(final.every(isPower)).toBe(true)
@@ -135,6 +140,14 @@ describe('incremental network quantization, portion by portion', () => {
     })
     expect(labels).toHaveLength(3)
     expect(weightsOf(result, 'fc2').every(isPower)).toBe(true)
+  })
+
+  it('names a layer that no gradient reaches', async () => {
+    const draft = createDraft(network())
+    const weight = draft.constant('aside.weight', float32(new Float32Array(8 * 36).fill(0.1), [8, 36]))
+    const flat = draft.add('Flatten', [draft.inputs[0].name])
+    draft.output(draft.add('Gemm', [flat, weight], { transB: 1 }, { name: 'aside' }), 'float32')
+    await expect(apply(draft.finish(), {})).rejects.toMatchObject({ code: 'no-gradient-reaches', place: 'aside' })
   })
 
   it('quantizes all at once without data, and refuses portions that do not ascend to 1', async () => {
