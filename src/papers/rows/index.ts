@@ -8,6 +8,7 @@ import { kMeansInitializations } from './k-means-initializations.ts'
 import { lenet300100DeepCompression } from './lenet-300-100-deep-compression.ts'
 import { lenet300100Smallest } from './lenet-300-100-smallest.ts'
 import { lenet5DeepCompression } from './lenet-5-deep-compression.ts'
+import { lowBitTernary, lowBitBinaryWeights, lowBitXnor, lowBitDorefa11, lowBitDorefa22, lowBitDorefa44, lowBitQnn22, lowBitHwgq, lowBitBnn } from './lenet-5-low-bit.ts'
 import { lenet5Smallest } from './lenet-5-smallest.ts'
 import { networkSlimmingVgg } from './network-slimming-vgg.ts'
 import { resnet20AdmmTernary, resnet20Admm2, resnet20Admm4 } from './resnet20-admm-quantized.ts'
@@ -30,6 +31,15 @@ const records: readonly PaperRow[] = [
   lenet300100DeepCompression,
   lenet300100Smallest,
   lenet5DeepCompression,
+  lowBitTernary,
+  lowBitBinaryWeights,
+  lowBitXnor,
+  lowBitDorefa11,
+  lowBitDorefa22,
+  lowBitDorefa44,
+  lowBitQnn22,
+  lowBitHwgq,
+  lowBitBnn,
   lenet5Smallest,
   networkSlimmingVgg,
   resnet20AdmmTernary,

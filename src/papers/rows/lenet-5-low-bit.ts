@@ -1,0 +1,177 @@
+import { binarizedNeuralNetworks } from '../../methods/quantization/binarized-neural-networks.ts'
+import { binaryWeightNetworks } from '../../methods/quantization/binary-weight-networks.ts'
+import { hwgq } from '../../methods/quantization/activations/hwgq.ts'
+import { dorefaNet, lowPrecisionWeightsAndActivations, xnorNet } from '../../paper.ts'
+import { ternaryWeightNetworks } from '../../methods/quantization/ternary-weight-networks.ts'
+import { defineLowBitRow } from '../low-bit-lenet.ts'
+
+/** How they all train, and their twin in full precision. */
+const training =
+  '{ optimizer: adam, learningRate: 0.001, schedule: cosine, epochs: 4, batchSize: 128, weightDecay: 1.0e-5, augmentation: crop, shift: 2 }'
+
+/** The first and the last layer, which most papers leave in full precision. */
+const ends = 'exclude: [conv1, fc2]'
+
+const start =
+  'It starts from the network in full precision and is trained on for four epochs, images shifted by up to two pixels; the twin is trained as long in full precision.'
+
+const wiki = 'The published figure is that of the RedBit wiki for LeNet-5 after 100 epochs.'
+
+export const lowBitTernary = defineLowBitRow({
+  name: 'lenet-5-ternary',
+  summary: 'Trains LeNet-5 with weights of zero and plus or minus one scale a layer.',
+  method: ternaryWeightNetworks.name,
+  paper: ternaryWeightNetworks.paper,
+  recipe: `
+name: lenet-5-ternary
+training: ${training}
+steps:
+  - { method: ternary-weight-networks }
+`,
+  published: { full: 99.41, accuracy: 99.35 },
+  lostAtMost: 0.1,
+  minutes: 12,
+  difference: `${start} All layers are ternary. The paper trains from random weights.`,
+})
+
+export const lowBitBinaryWeights = defineLowBitRow({
+  name: 'lenet-5-binary-weights',
+  summary: 'Trains LeNet-5 with binary weights and one scale a filter.',
+  method: binaryWeightNetworks.name,
+  paper: xnorNet,
+  recipe: `
+name: lenet-5-binary-weights
+training: ${training}
+steps:
+  - { method: binary-weight-networks, ${ends} }
+`,
+  published: { full: 99.59, accuracy: 99.63 },
+  atLeast: 99.5,
+  minutes: 12,
+  difference: `${start} ${wiki}`,
+})
+
+export const lowBitXnor = defineLowBitRow({
+  name: 'lenet-5-xnor',
+  summary: 'Trains LeNet-5 with binary weights, binary activations and scale maps.',
+  method: `xnor-activations, ${binaryWeightNetworks.name}`,
+  paper: xnorNet,
+  recipe: `
+name: lenet-5-xnor
+training: ${training}
+steps:
+  - { method: xnor-activations, retrain: false }
+  - { method: binary-weight-networks, ${ends} }
+`,
+  published: { full: 99.59, accuracy: 99.37 },
+  atLeast: 99.3,
+  minutes: 12,
+  difference: `${start} ${wiki}`,
+})
+
+export const lowBitDorefa11 = defineLowBitRow({
+  name: 'lenet-5-dorefa-1-1',
+  summary: 'Trains LeNet-5 with weights and activations of 1 bit by DoReFa-Net.',
+  method: 'dorefa-activations, dorefa-weights',
+  paper: dorefaNet,
+  recipe: `
+name: lenet-5-dorefa-1-1
+training: ${training}
+steps:
+  - { method: dorefa-activations, bits: 1, retrain: false }
+  - { method: dorefa-weights, bits: 1, ${ends} }
+`,
+  published: { full: 99.59, accuracy: 99.06 },
+  atLeast: 99,
+  minutes: 12,
+  difference: `${start} ${wiki}`,
+})
+
+export const lowBitDorefa22 = defineLowBitRow({
+  name: 'lenet-5-dorefa-2-2',
+  summary: 'Trains LeNet-5 with weights and activations of 2 bits by DoReFa-Net.',
+  method: 'dorefa-activations, dorefa-weights',
+  paper: dorefaNet,
+  recipe: `
+name: lenet-5-dorefa-2-2
+training: ${training}
+steps:
+  - { method: dorefa-activations, bits: 2, retrain: false }
+  - { method: dorefa-weights, bits: 2, ${ends} }
+`,
+  published: { full: 99.59, accuracy: 99.62 },
+  lostAtMost: 0.2,
+  minutes: 12,
+  difference: `${start} ${wiki}`,
+})
+
+export const lowBitDorefa44 = defineLowBitRow({
+  name: 'lenet-5-dorefa-4-4',
+  summary: 'Trains LeNet-5 with weights and activations of 4 bits by DoReFa-Net.',
+  method: 'dorefa-activations, dorefa-weights',
+  paper: dorefaNet,
+  recipe: `
+name: lenet-5-dorefa-4-4
+training: ${training}
+steps:
+  - { method: dorefa-activations, bits: 4, retrain: false }
+  - { method: dorefa-weights, bits: 4, ${ends} }
+`,
+  published: { full: 99.59, accuracy: 99.68 },
+  lostAtMost: 0.2,
+  minutes: 12,
+  difference: `${start} ${wiki}`,
+})
+
+export const lowBitQnn22 = defineLowBitRow({
+  name: 'lenet-5-qnn-2-2',
+  summary: 'Trains LeNet-5 with fixed-point weights and activations of 2 bits.',
+  method: 'qnn-activations, quantized-neural-networks',
+  paper: lowPrecisionWeightsAndActivations,
+  recipe: `
+name: lenet-5-qnn-2-2
+training: ${training}
+steps:
+  - { method: qnn-activations, bits: 2, retrain: false }
+  - { method: quantized-neural-networks, bits: 2, ${ends} }
+`,
+  published: { full: 99.59, accuracy: 99.45 },
+  lostAtMost: 0.2,
+  minutes: 12,
+  difference: `${start} ${wiki}`,
+})
+
+export const lowBitHwgq = defineLowBitRow({
+  name: 'lenet-5-hwgq-1-2',
+  summary: 'Trains LeNet-5 with binary weights and half-wave Gaussian activations of 2 bits.',
+  method: `${hwgq.name}, ${binaryWeightNetworks.name}`,
+  paper: hwgq.paper,
+  recipe: `
+name: lenet-5-hwgq-1-2
+training: ${training}
+steps:
+  - { method: hwgq, bits: 2, retrain: false }
+  - { method: binary-weight-networks, ${ends} }
+`,
+  lostAtMost: 0.2,
+  minutes: 12,
+  difference: `${start} The paper has no figure for MNIST.`,
+})
+
+export const lowBitBnn = defineLowBitRow({
+  name: 'lenet-5-bnn-1-1',
+  summary: 'Trains LeNet-5 with weights and activations that are signs.',
+  method: `sign-activations, ${binarizedNeuralNetworks.name}`,
+  paper: binarizedNeuralNetworks.paper,
+  recipe: `
+name: lenet-5-bnn-1-1
+training: ${training}
+steps:
+  - { method: sign-activations, retrain: false }
+  - { method: binarized-neural-networks }
+`,
+  published: { full: 99.59, accuracy: 98.9 },
+  atLeast: 98.8,
+  minutes: 12,
+  difference: `${start} Weights of all layers are signs. ${wiki}`,
+})
