@@ -50,7 +50,7 @@ export const lowBitTraining =
   '{ optimizer: sgd, momentum: 0.9, nesterov: true, learningRate: 0.01, schedule: cosine, batchSize: 128, weightDecay: 0.0001, augmentation: crop-flip, loss: kullback-leibler, temperature: 2, teacherWeight: 0.7 }'
 
 /** How long the twin of low-bit networks is trained on in full precision, with the settings of the recipe. */
-const twinEpochs = 4
+const twinEpochs = 3
 
 /** A row that applies a recipe to the pretrained network, with batches 1 to 4 to retrain on. */
 export function defineResNet20Row(row: ResNet20Row): PaperRow {

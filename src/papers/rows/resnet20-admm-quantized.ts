@@ -17,7 +17,10 @@ steps:
     powers: ${powers}
     granularity: channel
     exclude: [Conv_1, Gemm_73]
-    retrain: { epochs: 0.4, optimizer: extra-gradient }
+    rho: 0.05
+    growth: 1.6
+    retrain: { epochs: 0.4, optimizer: extra-gradient, nesterov: false }
+    finish: { epochs: 0.5, optimizer: sgd, nesterov: true }
 `,
     lowBit: true,
     atMost,
