@@ -17,6 +17,7 @@ import { resnet20FilterL1 } from './resnet20-filter-l1.ts'
 import { resnet20Incremental5, resnet20Incremental4, resnet20Incremental3, resnet20Incremental2 } from './resnet20-incremental.ts'
 import { resnet20Pruned } from './resnet20-pruned.ts'
 import { resnet20TrainedTernary } from './resnet20-trained-ternary.ts'
+import { shiftCnnRow } from './shift-cnn.ts'
 import { squeezenetDistilled } from './squeezenet-distilled.ts'
 import { squeezenetWeightsOnly } from './squeezenet-weights-only.ts'
 import { structuredSparsityLenet5 } from './structured-sparsity-lenet-5.ts'
@@ -53,6 +54,7 @@ const records: readonly PaperRow[] = [
   resnet20Incremental2,
   resnet20Pruned,
   resnet20TrainedTernary,
+  shiftCnnRow,
   squeezenetDistilled,
   squeezenetWeightsOnly,
   structuredSparsityLenet5,
