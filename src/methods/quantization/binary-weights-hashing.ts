@@ -1,27 +1,31 @@
 import { z } from 'zod'
 import type { Model } from '../../ir/model.ts'
 import { layers, type Layer } from '../../ir/rewrite.ts'
+import { fromFloat32 } from '../../tensor/half.ts'
 import { binaryRow } from '../binary-rows.ts'
 import { chooseLayers, layerChoiceOptions } from '../layer-choice.ts'
 import { defineMethod, type Context } from '../method.ts'
 import { createPace } from '../pace.ts'
+import { retrainOption } from '../retraining.ts'
 import { hessianOptions, joinRows, NO_MOMENTS } from '../row-hessians.ts'
 import { sequentialTargets, type SequentialTargets } from '../sequential-targets.ts'
 import { weightRows, type WeightRows } from '../weight-rows.ts'
-import { finiteWeights, isPlainFloat } from '../weights.ts'
-import { storedScale, withIntegerCodes } from './integer-codes.ts'
+import { finiteWeights, isPlainFloat, withInitializers } from '../weights.ts'
+import { binaryWeightNetworks } from './binary-weight-networks.ts'
 
-const options = z.strictObject({ ...hessianOptions, ...layerChoiceOptions })
+const options = z.strictObject({ ...hessianOptions, retrain: retrainOption, ...layerChoiceOptions })
 type Options = z.infer<typeof options>
 
 /**
  * Makes each filter a scale times signs, w ≈ α b, such that products with the layer's inputs are preserved, as hashing does:
  * |wᵀX - α bᵀX̂|² is least, by α and by one sign after the other in turn. Layers are done in order, each for the inputs X̂ that
- * those done before it give, and for what it put out before any was changed. The result is one bit a weight and one scale an output channel, without training.
+ * those done before it give, and for what it put out before any was changed. The result is one bit a weight and one scale
+ * an output channel. Where there is data to train on the whole network is fine-tuned afterwards (section 3.4), as binary
+ * weight networks are, from the weights that hashing has found.
  *
  * First and last layers are binarized like the others: `exclude` leaves them as they are. A row of zeros stays that.
  *
- * Differs from the paper: the moments of the inputs are damped, against what few examples do not show. No training follows.
+ * Differs from the paper: the moments of the inputs are damped, against what few examples do not show.
  */
 export const binaryWeightsHashing = defineMethod({
   name: 'binary-weights-hashing',
@@ -42,6 +46,7 @@ export const binaryWeightsHashing = defineMethod({
 async function binarize(model: Model, given: Options, context: Context): Promise<Model> {
   const chosen = chooseLayers(model, given, context).map(({ weight }) => weight)
   const pace = createPace(context)
+  const hashed: string[] = []
   let current = model
   for (const [position, weight] of chosen.entries()) {
     const layer = layers(current).find((one) => one.weight === weight)!
@@ -59,34 +64,33 @@ async function binarize(model: Model, given: Options, context: Context): Promise
       context.skip(name, typeof problem === 'string' ? problem : NO_MOMENTS)
       continue
     }
-    const { codes, scale } = await hash(rows, problem, pace)
-    const stored = storedScale(current.graph.initializers.get(weight)!.dtype, scale)
-    if (stored.every((value) => value > 0))
-      current = withIntegerCodes(current, [{ layer, codes, scale: stored, axis: layer.outAxis!, packed: true }])
-    else context.skip(name, 'its weights are too small for a scale of their type')
+    const tensor = current.graph.initializers.get(weight)!
+    const values = fromFloat32(tensor.dtype, tensor.shape, await hash(rows, problem, pace))
+    current = withInitializers(current, new Map([[weight, values]]))
+    hashed.push(weight)
   }
   context.progress?.({ task: 'binary-weights-hashing', done: chosen.length, total: chosen.length })
-  return current
+  if (hashed.length === 0) return model
+  // Signs times scales are what binary weight networks make of such weights, too.
+  const { retrain } = given
+  const binary = binaryWeightNetworks.options.parse({ include: hashed, retrain })
+  return binaryWeightNetworks.apply(current, binary, { ...context, skip: () => {} })
 }
 
-/** The codes and the scales of all rows; those of a row that can only be zero are zeros with a scale of 1. */
+/** The hashed weights: α b, row by row. */
 async function hash(
   rows: WeightRows,
   { targets, hessians }: SequentialTargets,
   pace: (multiplications: number) => Promise<void>,
-): Promise<{ codes: Int8Array; scale: Float32Array }> {
+): Promise<Float32Array> {
   const { count, length, groups } = rows
-  const codes = targets.map(() => new Float64Array(length))
-  const scale = new Float32Array(count).fill(1)
+  const hashed = targets.map(() => new Float64Array(length))
   for (const [r, target] of targets.entries()) {
-    const binary = binaryRow(hessians[Math.floor(r / (count / groups))], length, target)
-    if (binary.scale > 0) {
-      codes[r].set(binary.signs)
-      scale[r] = binary.scale
-    }
+    const { scale, signs } = binaryRow(hessians[Math.floor(r / (count / groups))], length, target)
+    if (scale > 0) for (let i = 0; i < length; i++) hashed[r][i] = scale * signs[i]
     await pace(4 * length ** 2)
   }
-  return { codes: Int8Array.from(joinRows(codes, rows)), scale }
+  return Float32Array.from(joinRows(hashed, rows))
 }
 
 /** The rows of a layer, one for each index of its output axis; or why there are none. */

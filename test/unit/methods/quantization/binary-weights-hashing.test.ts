@@ -10,6 +10,7 @@ import { toNumbers } from '../../../../src/tensor/elements.ts'
 import { toFloat32 } from '../../../../src/tensor/half.ts'
 import { createRandom } from '../../../../src/tensor/random.ts'
 import { elementCount, float32 } from '../../../../src/tensor/tensor.ts'
+import { evaluate } from '../../../../src/training/evaluate.ts'
 import { patternData } from '../../../support/small-data.ts'
 
 function contextOf(inputShape: readonly number[], skipped: string[] = []): Context {
@@ -41,7 +42,7 @@ function network(op: 'Conv' | 'ConvTranspose' = 'Conv'): Model {
 }
 
 const apply = (model: Model, context: Context, options: object = {}) =>
-  binaryWeightsHashing.apply(model, binaryWeightsHashing.options.parse(options), context)
+  binaryWeightsHashing.apply(model, binaryWeightsHashing.options.parse({ retrain: false, ...options }), context)
 
 /** The squared error of a row's output, relative to that of the output, on the moments of the layer's inputs. */
 function relativeError(gram: Float64Array, row: readonly number[], other: readonly number[]): number {
@@ -117,5 +118,21 @@ describe('binary-weights-hashing', () => {
     const skipped: string[] = []
     await apply(network('ConvTranspose'), contextOf([2, 5, 5], skipped))
     expect(skipped).toEqual([expect.stringMatching(/^second: the rows of a transposed convolution/)])
+  })
+
+  it('is fine-tuned with signs and scales that stay such', async () => {
+    const draft = createDraft()
+    const x = draft.input('x', 'float32', ['n', 2, 5, 5])
+    const active = draft.add('Relu', [draft.add('Conv', [x, draft.constant('w1', noise(1, [8, 2, 3, 3]))])])
+    const flat = draft.add('Flatten', [active])
+    draft.output(draft.add('MatMul', [flat, draft.constant('w2', noise(2, [72, 4]))]), 'float32', ['n', 4])
+    const model = draft.finish()
+    const context = contextOf([2, 5, 5])
+    const training = { epochs: 20, batchSize: 16, optimizer: 'adam', learningRate: 0.03 } as const
+    const [before, after] = [await apply(model, context), await apply(model, context, { retrain: training })]
+    const loss = async (one: Model) => (await evaluate(one, context.data!.train, onnxruntime)).loss
+    expect(await loss(after)).toBeLessThan(0.8 * (await loss(before)))
+    for (const name of ['w1.codes', 'w2.codes'])
+      expect(toNumbers(after.graph.initializers.get(name)!).every((code) => Math.abs(code) === 1)).toBe(true)
   })
 })
