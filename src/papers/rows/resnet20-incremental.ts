@@ -33,5 +33,5 @@ steps:
 
 export const resnet20Incremental5 = defineResNet20Row(incremental(5, 0.4, 'largest', 'gains 0.7 points', 0.5))
 export const resnet20Incremental4 = defineResNet20Row(incremental(4, 0.4, 'largest', 'gains 0.6 points', 0.5))
-export const resnet20Incremental3 = defineResNet20Row(incremental(3, 0.5, 'least-squares', 'loses 0.2 points', 1))
-export const resnet20Incremental2 = defineResNet20Row(incremental(2, 0.6, 'least-squares', 'loses 2.3 points', 3))
+export const resnet20Incremental3 = defineResNet20Row(incremental(3, 0.4, 'least-squares', 'loses 0.2 points', 1))
+export const resnet20Incremental2 = defineResNet20Row(incremental(2, 0.4, 'least-squares', 'loses 2.3 points', 3))
