@@ -7,7 +7,7 @@ training: ${lowBitTraining}
 steps:
   - method: trained-ternary-quantization
     exclude: [Conv_1, Gemm_73]
-    retrain: { epochs: 3 }
+    retrain: { epochs: 3, learningRate: 0.03 }
 `
 
 export const resnet20TrainedTernary = defineResNet20Row({
