@@ -57,6 +57,17 @@ export function splitDataset(dataset: Dataset, held: number, seed: number): read
   return [subset(dataset, order.slice(held).sort()), subset(dataset, order.slice(0, held).sort())]
 }
 
+/** @throws DataError that names the first of the examples `indices` whose inputs, `batch`, are not all finite. */
+export function checkInputs({ name }: Dataset, indices: ArrayLike<number>, { inputs: { data } }: Batch): void {
+  const wrong = data.findIndex((value) => !Number.isFinite(value))
+  if (wrong < 0) return
+  const example = indices[Math.floor((wrong * indices.length) / data.length)]
+  throw new DataError('input-not-finite', `example ${example} of '${name}' holds ${data[wrong]}`, {
+    place: name,
+    hint: 'Take the example out of the data, or look at how its file was made.',
+  })
+}
+
 /** @throws DataError when an index is not one of the data set's. */
 export function checkIndices(dataset: { readonly name: string; readonly size: number }, indices: ArrayLike<number>) {
   for (let i = 0; i < indices.length; i++) {

@@ -1,5 +1,5 @@
 /** What the inputs of layers look like on data: the statistics by which errors of weights are weighed. */
-import { NO_TRAINING_EXAMPLES, type Dataset } from '../datasets/dataset.ts'
+import { checkInputs, NO_TRAINING_EXAMPLES, type Dataset } from '../datasets/dataset.ts'
 import type { Session } from '../engines/engine.ts'
 import { UsageError } from '../errors.ts'
 import { createDraft, type AttributeValue, type Draft } from '../ir/draft.ts'
@@ -177,9 +177,10 @@ export async function sumOutputs(
   const sums = new Map<string, Float64Array>()
   const count = Math.min(samples, data.size)
   for (let start = 0; start < count; start += CALIBRATION_BATCH) {
-    const { inputs, labels } = await data.batch(
-      Array.from({ length: CALIBRATION_BATCH }, (_, i) => (start + i) % count),
-    )
+    const examples = Array.from({ length: CALIBRATION_BATCH }, (_, i) => (start + i) % count)
+    const batch = await data.batch(examples)
+    checkInputs(data, examples, batch)
+    const { inputs, labels } = batch
     const outputs = await session.run({
       ...extra?.(labels),
       [input.name]: createTensor('float32', input.shape(CALIBRATION_BATCH), inputs.data),

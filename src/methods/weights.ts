@@ -1,6 +1,7 @@
 import { ModelError } from '../errors.ts'
 import type { Model } from '../ir/model.ts'
 import { layers, type Layer } from '../ir/rewrite.ts'
+import { dtypes } from '../tensor/dtype.ts'
 import { toFloat32 } from '../tensor/half.ts'
 import type { Tensor } from '../tensor/tensor.ts'
 
@@ -17,6 +18,16 @@ export function finiteWeights(name: string, tensor: Tensor): Float32Array {
       hint: 'Export the model again from a run that did not diverge, or exclude the layer.',
     })
   return values
+}
+
+/**
+ * The numbers of a layer's float weight.
+ * @throws ModelError when one of them, or of the layer's bias, is not finite.
+ */
+export function finiteLayer({ graph: { initializers } }: Model, { weight, bias }: Layer): Float32Array {
+  const constant = initializers.get(bias ?? '')
+  if (constant && dtypes[constant.dtype].kind === 'float') finiteWeights(bias!, constant)
+  return finiteWeights(weight, initializers.get(weight)!)
 }
 
 /** The standard deviation of all weights that are not zero: pruned ones say nothing about the spread of the others. */

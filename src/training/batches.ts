@@ -1,6 +1,6 @@
 /** Which examples a step sees, in which form: pure functions of seed, epoch and step, so resuming needs no stored state. */
 import { DataError } from '../errors.ts'
-import type { Dataset } from '../datasets/dataset.ts'
+import { checkInputs, type Dataset } from '../datasets/dataset.ts'
 import { createRandom, type Random } from '../tensor/random.ts'
 import { createTensor, elementCount, type Tensor } from '../tensor/tensor.ts'
 import { augment } from './augmentation.ts'
@@ -40,7 +40,8 @@ export interface BatchRequest {
 
 /**
  * The examples of some consecutive steps, in one read.
- * @throws DataError when the data set gives other than it promised: a wrong count or shape, or a label out of range.
+ * @throws DataError when the data set gives other than it promised: a wrong count or shape, numbers that are none, or a label
+ * out of range.
  */
 export async function readBatches(request: BatchRequest): Promise<StepBatches> {
   const { dataset, order, start, steps, batchSize } = request
@@ -50,6 +51,7 @@ export async function readBatches(request: BatchRequest): Promise<StepBatches> {
   const shape = [steps, batchSize, ...dataset.inputShape]
   if (batch.labels.length !== count || batch.inputs.data.length !== elementCount(shape))
     throw new DataError('batch-size', `${count} examples were asked for, and others came`, { place: dataset.name })
+  checkInputs(dataset, examples, batch)
   const wrong = batch.labels.findIndex((label) => label < 0 || label >= dataset.classes)
   if (wrong >= 0)
     throw new DataError(

@@ -13,7 +13,7 @@ import { retrainOption, retrains } from '../retraining.ts'
 import { hessianOptions, NO_MOMENTS, splitRows } from '../row-hessians.ts'
 import { sequentialTargets } from '../sequential-targets.ts'
 import { weightRows, type WeightRows } from '../weight-rows.ts'
-import { finiteWeights, isPlainFloat } from '../weights.ts'
+import { finiteLayer, isPlainFloat } from '../weights.ts'
 import { bitsOfRank, rankOf, rankOptions, weakerRank } from './rank.ts'
 import { fineTune, type CodeTraining, type FactorizedLayer, type GroupFactors } from './fine-tune.ts'
 import { splitLayer, splitObstacle } from './split.ts'
@@ -155,7 +155,7 @@ function planLayer(
 ): Plan | string {
   if (!isPlainFloat(model, layer)) return 'its weights are not plain floats: they were shared or quantized before'
   const tensor = model.graph.initializers.get(layer.weight)!
-  const values = finiteWeights(layer.weight, tensor)
+  const values = finiteLayer(model, layer)
   if (values.length === 0) return 'it has no weights'
   const rows = weightRows(model, layer)
   if (!rows) return 'a Reshape or a batch of matrices hides which of its weights are summed'

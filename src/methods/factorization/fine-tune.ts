@@ -78,7 +78,10 @@ export async function fineTune(
   context: Context,
   { name, freeze }: { readonly name: string; freeze(split: Model, factors: readonly string[]): Model },
 ): Promise<Model> {
-  checkReached(toFloat32Model(model), done)
+  checkReached(
+    toFloat32Model(model),
+    done.map(({ layer }) => layer),
+  )
   const { split, latents } = splitByLatents(model, done, training.reach)
   const draft = createDraft(toFloat32Model(split))
   const trainedLayers = latents.map((one) => emitCodes(draft, one, training))

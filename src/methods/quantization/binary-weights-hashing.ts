@@ -10,7 +10,7 @@ import { retrainOption } from '../retraining.ts'
 import { hessianOptions, joinRows, NO_MOMENTS } from '../row-hessians.ts'
 import { sequentialTargets, type SequentialTargets } from '../sequential-targets.ts'
 import { weightRows, type WeightRows } from '../weight-rows.ts'
-import { finiteWeights, isPlainFloat, withInitializers } from '../weights.ts'
+import { finiteLayer, isPlainFloat, withInitializers } from '../weights.ts'
 import { binaryWeightNetworks } from './binary-weight-networks.ts'
 
 const options = z.strictObject({ ...hessianOptions, retrain: retrainOption, ...layerChoiceOptions })
@@ -44,7 +44,10 @@ export const binaryWeightsHashing = defineMethod({
 })
 
 async function binarize(model: Model, given: Options, context: Context): Promise<Model> {
-  const chosen = chooseLayers(model, given, context).map(({ weight }) => weight)
+  const among = chooseLayers(model, given, context)
+  // What is wrong with one layer would show in the inputs of the next.
+  for (const layer of among) if (isPlainFloat(model, layer)) finiteLayer(model, layer)
+  const chosen = among.map(({ weight }) => weight)
   const pace = createPace(context)
   const hashed: string[] = []
   let current = model
@@ -96,7 +99,7 @@ async function hash(
 /** The rows of a layer, one for each index of its output axis; or why there are none. */
 function rowsOf(model: Model, layer: Layer): WeightRows | string {
   if (!isPlainFloat(model, layer)) return 'its weights are not plain floats: they were shared or quantized before'
-  const values = finiteWeights(layer.weight, model.graph.initializers.get(layer.weight)!)
+  const values = finiteLayer(model, layer)
   if (values.length === 0) return 'it has no weights'
   const rows = weightRows(model, layer)
   if (!rows) return 'a Reshape or a batch of matrices hides which of its weights are summed'

@@ -10,9 +10,10 @@ import { trainableParameters } from '../../training/parameters.ts'
 import { chooseLayers, layerChoiceOptions, layerOverrides, optionsOfLayer } from '../layer-choice.ts'
 import { defineMethod, type Context } from '../method.ts'
 import { adoptTrained, partialTrainingSettings, retrain, retrains } from '../retraining.ts'
-import { finiteWeights, isPlainFloat, withInitializers } from '../weights.ts'
+import { finiteLayer, isPlainFloat, withInitializers } from '../weights.ts'
 import { biasCodes, storedScale, withIntegerBias, withIntegerCodes, withoutIntegerCodes } from './integer-codes.ts'
 import { ratePenalty, type GridWeight } from './rate-penalty.ts'
+import { checkReached } from './trained-form.ts'
 
 const ownOptions = {
   step: z
@@ -70,6 +71,8 @@ async function apply(model: Model, written: Options, context: Context): Promise<
   const { plain, grids } = gridsOf(model, written, context)
   retrains({}, context)
   if (grids.size === 0) return model
+  // Only the price of bits would move them, all to zero.
+  checkReached(plain, layersOf(plain, grids))
   let current = plain
   for (let round = 1; round <= written.rounds; round++) {
     const last = round === written.rounds
@@ -100,7 +103,7 @@ function gridsOf(model: Model, written: Options, context: Context): { plain: Mod
       context.skip(layer.name, 'its weights are no floats of 16 or 32 bits, nor integer codes with one scale')
       continue
     }
-    const values = finiteWeights(layer.weight, tensor).filter((value) => value !== 0)
+    const values = finiteLayer(plain, layer).filter((value) => value !== 0)
     const size = Math.sqrt(values.reduce((sum, value) => sum + value * value, 0) / Math.max(1, values.length))
     const own = coarse(optionsOfLayer(written, layer, plain).step * size)
     const step = scales.get(layer.weight) ?? storedScale(tensor.dtype, Float32Array.of(own))[0]

@@ -12,7 +12,7 @@ import { defineMethod, type Context, type Method, type ProofCheck } from '../met
 import type { Masks } from '../held-weights.ts'
 import { masksOfZeros } from '../pruning/masks.ts'
 import { retrainOption, retrains, type RetrainOption } from '../retraining.ts'
-import { finiteWeights, isPlainFloat } from '../weights.ts'
+import { finiteLayer, isPlainFloat } from '../weights.ts'
 import { biasCodes, withIntegerBias, withIntegerCodes } from './integer-codes.ts'
 import {
   choosePrecisions,
@@ -212,7 +212,10 @@ async function quantizeModel(
   const settings = options.retrain || {}
   if (quantizer.training) {
     const schedule = { model: given, layers: kept, options, settings, context, project: projection(given, quantizer) }
-    checkReached(toFloat32Model(given), kept)
+    checkReached(
+      toFloat32Model(given),
+      kept.map(({ layer }) => layer),
+    )
     const model = await quantizer.training(schedule)
     const frozen = quantizeAll(model, quantizer, kept, context)
     const result = written(model, quantizer, frozen, options, context)
@@ -262,7 +265,7 @@ async function withPrecisions(
       return typeof found === 'string' ? undefined : found.result
     }
     const precisions = own === undefined ? range : [own as number]
-    return [{ layer, tensor, weights: finiteWeights(layer.weight, tensor), precisions, at }]
+    return [{ layer, tensor, weights: finiteLayer(model, layer), precisions, at }]
   })
   const found = await choosePrecisions({ method: name, model, layers: toChoose, options, context })
   return chosen.map((one) => {
@@ -296,7 +299,7 @@ function quantizeOne(model: Model, chosen: AnyLayer, quantizer: AnyQuantizer, tr
   const { layer, options } = chosen
   if (!isPlainFloat(model, layer)) return 'its weights are not plain floats: they were shared or quantized before'
   const tensor = model.graph.initializers.get(layer.weight)!
-  const weights = trained?.weights ?? finiteWeights(layer.weight, tensor)
+  const weights = trained?.weights ?? finiteLayer(model, layer)
   if (weights.length === 0) return 'it has no weights'
   const result = quantizedLayer(layer, tensor, weights, options, (own, places, part) =>
     trained

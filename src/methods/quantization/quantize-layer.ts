@@ -64,9 +64,12 @@ const CODES_WITHOUT_PRICE = 127
 /**
  * Chooses the grid and the codes of a layer for distortion + λ · bits. The distortion is the noise in the layer's output relative
  * to its variance; equal λ in all layers means that a bit saves the same noise wherever it is spent.
- * Undefined where the type of the weights has no number as small as the step.
+ * Undefined where the type of the weights has no number as small as the step. The output of a layer of zeros does not vary, so
+ * that nothing tells what its bias may lose: it stays as it is.
  */
-export function quantizeLayer(task: LayerTask): QuantizedLayer | undefined {
+export function quantizeLayer(given: LayerTask): QuantizedLayer | undefined {
+  const varies = given.sensitivity !== undefined || given.values.some((value) => value !== 0)
+  const task = varies ? given : { ...given, bias: undefined }
   const { weight, values, rows, lambda } = task
   const channels = channelsOf(task)
   const spread = rowVariances(values, rows, task.moments)

@@ -113,7 +113,10 @@ export async function trainThrough(
   context: Context,
 ): Promise<TrainedModel> {
   const wide = toFloat32Model(model)
-  checkReached(wide, layers)
+  checkReached(
+    wide,
+    layers.map(({ layer }) => layer),
+  )
   const draft = createDraft(wide)
   const places = new Map(layers.map((one) => [one.layer.weight, emitForm(draft, wide, one, form)]))
   const graph = draft.finish()
@@ -341,8 +344,11 @@ export async function checkFrozen(name: string, graph: Model, frozen: Model, con
   }
 }
 
-/** @throws UsageError naming the first layer on which the trained output does not depend in a way that has a gradient. */
-export function checkReached(model: Model, layers: readonly { readonly layer: Layer }[]): void {
+/**
+ * @param wanted the weights, or other values of layers, that are to learn.
+ * @throws UsageError naming the first layer on which the trained output does not depend in a way that has a gradient.
+ */
+export function checkReached(model: Model, wanted: readonly Pick<Layer, 'name' | 'weight'>[]): void {
   const { graph } = lift(model)
   const index = graphIndex(graph)
   const reached = new Set<string>()
@@ -353,10 +359,10 @@ export function checkReached(model: Model, layers: readonly { readonly layer: La
     const node = index.producer(value)
     if (node && operators.get(operatorKey(node))?.differentiable !== 'none') pending.push(...valuesRead(node))
   }
-  const lost = layers.find(({ layer }) => !reached.has(layer.weight))
+  const lost = wanted.find(({ weight }) => !reached.has(weight))
   if (lost)
-    throw new UsageError('no-gradient-reaches', `no gradient reaches the weights of '${lost.layer.name}'`, {
-      place: lost.layer.name,
-      hint: 'Exclude the layer, or set retrain: false to quantize the weights as they are.',
+    throw new UsageError('no-gradient-reaches', `no gradient reaches what '${lost.name}' is to learn`, {
+      place: lost.name,
+      hint: 'Exclude the layer, or set retrain: false to quantize what is there.',
     })
 }

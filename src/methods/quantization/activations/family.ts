@@ -18,7 +18,8 @@ import {
 } from '../../layer-choice.ts'
 import { defineMethod, type Context, type Method } from '../../method.ts'
 import { adoptTrained, retrain, retrainOption, retrains, type RetrainOption } from '../../retraining.ts'
-import { finiteWeights, isPlainFloat } from '../../weights.ts'
+import { finiteLayer, isPlainFloat } from '../../weights.ts'
+import { checkReached } from '../trained-form.ts'
 import { proveLevels } from './levels.ts'
 import { endLayers, placesOf, quantizedBefore, type Place } from './placement.ts'
 import { readInstead, type LayerProduct } from './rewiring.ts'
@@ -156,10 +157,7 @@ async function quantizeActivations(
   options: ActivationOptions,
   context: Context,
 ): Promise<Model> {
-  for (const layer of layers(model)) {
-    const tensor = model.graph.initializers.get(layer.weight)!
-    if (isPlainFloat(model, layer)) finiteWeights(layer.weight, tensor)
-  }
+  for (const layer of layers(model)) if (isPlainFloat(model, layer)) finiteLayer(model, layer)
   if (quantizer.calibrates) calibrationSet(context)
   const training = retrains(options.retrain, context)
   const placed = placesOf(model, chosenLayers(model, options, context), quantizer.activation)
@@ -168,6 +166,12 @@ async function quantizeActivations(
   if (done.length === 0) return model
   const parameters = [...trainableParameters(prepared), ...trained]
   const trains = training && (parameters.length > 0 || options.retrain !== undefined)
+  // What else the network learns may well lie behind an operator without gradient, but not the quantizers' parameters.
+  if (trains && trained.length > 0)
+    checkReached(
+      prepared,
+      done.flatMap((site) => site.layers),
+    )
   const values = trains
     ? await retrain(prepared, parameters, options.retrain || {}, context, quantizer.name, { penalties })
     : undefined

@@ -167,7 +167,7 @@ describe.each(Object.keys(methods) as Name[])('factors trained by %s', (name) =>
     const draft = createDraft()
     const x = draft.input('x', 'float32', ['n', 24])
     const y = draft.add('Gemm', [x, draft.constant('w', noise(1, [16, 24]))], { transB: 1 }, { name: 'first' })
-    const last = [draft.add('Round', [y]), draft.constant('v', noise(2, [classes, 16]))]
+    const last = [draft.add('Floor', [y]), draft.constant('v', noise(2, [classes, 16]))]
     draft.output(draft.add('Gemm', last, { transB: 1 }, { name: 'last' }), 'float32', ['n', classes])
     await expect(apply(name, draft.finish(), { rank: 4 }, contextOf([24]))).rejects.toMatchObject({
       code: 'no-gradient-reaches',
