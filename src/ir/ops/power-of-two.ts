@@ -1,11 +1,11 @@
 import { fromNumbers, toNumbers } from '../../tensor/elements.ts'
-import { roundEven } from '../../tensor/half.ts'
+import { nearestPowerOfTwo } from '../../tensor/powers-of-two.ts'
 import { float32 } from '../../tensor/tensor.ts'
 import { spread } from '../families/samples.ts'
 import { ESPALIER_DOMAIN } from '../model.ts'
 import { defineOperator } from '../operator.ts'
 
-/** The smallest normal float32: what is nearer to zero counts as this large. */
+/** The smallest normal float32: what is nearer to zero counts as this large, so that it has a logarithm. */
 const smallest = 2 ** -126
 
 /**
@@ -30,8 +30,3 @@ export const powerOfTwo = defineOperator({
     { name: 'matrix', inputs: [spread([2, 3], -9, 9)], gradientOf: [] },
   ],
 })
-
-/** sign(x) · 2^round(log2 |x|), and 0 for 0. */
-export function nearestPowerOfTwo(x: number): number {
-  return x === 0 ? 0 : Math.sign(x) * 2 ** roundEven(Math.log2(Math.max(Math.abs(x), smallest)))
-}

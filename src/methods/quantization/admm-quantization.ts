@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { nearestPower } from '../../tensor/powers-of-two.ts'
 import { alternateDirections, valuesOf, withValues, type Values } from '../admm.ts'
 import { retrainHolding } from '../held-weights.ts'
 import { masksOfZeros } from '../pruning/masks.ts'
@@ -6,7 +7,6 @@ import { retrainMasked } from '../pruning/rounds.ts'
 import { finishOption } from '../retraining.ts'
 import { defineWeightQuantizer } from './family.ts'
 import { fitScale } from './fit-scale.ts'
-import { nearestPower } from './powers-of-two.ts'
 
 /**
  * Trains towards weights of the form α · {0, ±1, ±2, ..., ±2^N}, one α a layer or a filter: in turns the weights learn

@@ -1,9 +1,9 @@
 import { z } from 'zod'
 import { createRandom } from '../../tensor/random.ts'
+import { floorLog2, nearestPower } from '../../tensor/powers-of-two.ts'
 import { finishOption } from '../retraining.ts'
 import { bitsOption, defineWeightQuantizer } from './family.ts'
 import { trainInPortions } from './portions.ts'
-import { floorLog2, nearestPower } from './powers-of-two.ts'
 
 /** Section 4.1 and table 3, by bits: the share of the weights that is quantized after each step. */
 const published: Readonly<Record<number, readonly number[]>> = {

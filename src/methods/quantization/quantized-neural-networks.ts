@@ -1,8 +1,8 @@
 import { z } from 'zod'
 import { lowPrecisionWeightsAndActivations } from '../../paper.ts'
+import { floorLog2, roundLog2 } from '../../tensor/powers-of-two.ts'
 import { bitsOption, defineWeightQuantizer, type LatentWeight, type QuantizedWeights } from './family.ts'
 import { asNumber, largestSize, log2, straightThrough } from './latent-steps.ts'
-import { floorLog2, roundLog2 } from './powers-of-two.ts'
 
 /** Codes of a scale are integers of 16 bits: up to 2^14 as powers of two. */
 const MOST_SHIFTS = 14

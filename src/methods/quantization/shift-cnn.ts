@@ -1,6 +1,6 @@
 import { z } from 'zod'
+import { nearestPower } from '../../tensor/powers-of-two.ts'
 import { bitsOption, defineWeightQuantizer } from './family.ts'
-import { nearestPower } from './powers-of-two.ts'
 
 /**
  * Writes each weight, relative to the largest, as a sum of N signed powers of two or zeros, each the nearest of a codebook

@@ -7,7 +7,7 @@ import type { Draft } from '../../ir/draft.ts'
 import { axesButChannel, channelShape } from '../../ir/families/channels.ts'
 import { nodeLabel } from '../../ir/graph.ts'
 import { floatAttribute, type Model, type Node } from '../../ir/model.ts'
-import { nearestPowerOfTwo } from '../../ir/ops/power-of-two.ts'
+import { nearestPowerOfTwo } from '../../tensor/powers-of-two.ts'
 import { float32, int64, type Tensor } from '../../tensor/tensor.ts'
 
 /** The batch normalizations whose constants training can reach, in the order of the graph. */

@@ -1,6 +1,6 @@
-import type { Draft } from '../../ir/draft.ts'
 import { binarizedNeuralNetworks } from '../../paper.ts'
-import { defineOptimizer, type UpdateContext } from './optimizer.ts'
+import { nearestPowerOfTwo } from '../../tensor/powers-of-two.ts'
+import { defineOptimizer } from './optimizer.ts'
 
 /** 1 − β2 of the paper. */
 const TAKEN = 2 ** -10
@@ -30,19 +30,13 @@ export const shiftAdamax = defineOptimizer({
     const kept = draft.add('Mul', [first, literal(1 - taken)])
     const m = draft.add('Add', [kept, draft.add('Mul', [gradient, literal(taken)])])
     const v = draft.add('Max', [draft.add('Mul', [norm, literal(1 - TAKEN)]), draft.add('Abs', [gradient])])
-    const rate = nearestPower(draft, literal, draft.add('Div', [learningRate, shared.correction]))
-    const divisor = nearestPower(draft, literal, draft.add('Max', [v, literal(LEAST)]))
+    const rate = draft.add('espalier.PowerOfTwo', [draft.add('Div', [learningRate, shared.correction])])
+    const divisor = draft.add('espalier.PowerOfTwo', [draft.add('Max', [v, literal(LEAST)])])
     const move = draft.add('Mul', [draft.add('Div', [m, divisor]), rate])
     return { parameter: draft.add('Sub', [parameter, move]), slots: [m, v] }
   },
 })
 
 function firstTaken(momentum: number): number {
-  return 2 ** Math.round(Math.log2(1 - momentum))
-}
-
-/** AP2 of positive numbers. */
-function nearestPower(draft: Draft, literal: UpdateContext['literal'], value: string): string {
-  const exponent = draft.add('Round', [draft.add('Mul', [draft.add('Log', [value]), literal(Math.LOG2E)])])
-  return draft.add('Pow', [literal(2), exponent])
+  return nearestPowerOfTwo(1 - momentum)
 }

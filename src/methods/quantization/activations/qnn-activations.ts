@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { lowPrecisionWeightsAndActivations } from '../../../paper.ts'
 import { float32, type Tensor } from '../../../tensor/tensor.ts'
-import { floorLog2, roundLog2 } from '../powers-of-two.ts'
+import { floorLog2, roundLog2 } from '../../../tensor/powers-of-two.ts'
 import { activationBits, defineActivationQuantizer } from './family.ts'
 import { gridParameters, quantizeUniform } from './uniform-grid.ts'
 

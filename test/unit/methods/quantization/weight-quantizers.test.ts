@@ -5,7 +5,6 @@ import { binaryWeightNetworks } from '../../../../src/methods/quantization/binar
 import { dorefaWeights } from '../../../../src/methods/quantization/dorefa-weights.ts'
 import type { QuantizedWeights } from '../../../../src/methods/quantization/family.ts'
 import { incrementalNetworkQuantization } from '../../../../src/methods/quantization/incremental-network-quantization.ts'
-import { floorLog2, nearestPower, roundLog2 } from '../../../../src/methods/quantization/powers-of-two.ts'
 import { quantizedNeuralNetworks } from '../../../../src/methods/quantization/quantized-neural-networks.ts'
 import { shiftCnn } from '../../../../src/methods/quantization/shift-cnn.ts'
 import { ternaryWeightNetworks } from '../../../../src/methods/quantization/ternary-weight-networks.ts'
@@ -188,22 +187,6 @@ describe('uniform quantization', () => {
       )
     }
     expect(clipped).toBeLessThan(1.02 * best)
-  })
-})
-
-describe('powers of two', () => {
-  it('are found exactly', () => {
-    for (const exponent of [-140, -30, -1, 0, 1, 20])
-      for (const factor of [1, 1.2, 1.4, 1.42, 1.49, 1.5, 1.9]) {
-        const value = factor * 2 ** exponent
-        expect(floorLog2(value)).toBe(exponent)
-        expect(roundLog2(-value)).toBe(Math.round(Math.log2(value)) + 0)
-        expect(nearestPower(-value, -200, 200)).toBe(factor < 1.5 ? exponent : exponent + 1)
-      }
-    expect(nearestPower(0, -3, 3)).toBeUndefined()
-    expect(nearestPower(0.0624, -3, 3)).toBeUndefined()
-    expect(nearestPower(0.0625, -3, 3)).toBe(-3)
-    expect(nearestPower(100, -3, 3)).toBe(3)
   })
 })
 

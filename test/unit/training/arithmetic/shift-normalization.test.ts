@@ -6,7 +6,7 @@ import { inlineCustomFunctions } from '../../../../src/autodiff/lower.ts'
 import { ModelError, UsageError } from '../../../../src/errors.ts'
 import { createDraft, float } from '../../../../src/ir/draft.ts'
 import type { Model } from '../../../../src/ir/model.ts'
-import { nearestPowerOfTwo } from '../../../../src/ir/ops/power-of-two.ts'
+import { nearestPowerOfTwo } from '../../../../src/tensor/powers-of-two.ts'
 import { createRandom } from '../../../../src/tensor/random.ts'
 import { float32, type Tensor } from '../../../../src/tensor/tensor.ts'
 import { checkShiftNormalization, withPowersOfTwo } from '../../../../src/training/arithmetic/shift-normalization.ts'
@@ -61,22 +61,6 @@ function byHand(x: Float32Array, plane: number, statistics?: { mean: number[]; v
   }
   return { y, ...found }
 }
-
-describe('AP2', () => {
-  it('is the power of two that is nearest in the logarithm, with the sign', () => {
-    expect([0, 1, -1, 1.4, 1.5, 3, -0.1, 0.36, 0.35].map(nearestPowerOfTwo)).toEqual([
-      0, 1, -1, 1, 2, 4, -0.125, 0.5, 0.25,
-    ])
-    fc.assert(
-      fc.property(fc.double({ min: 1e-30, max: 1e30, noNaN: true }), (x) => {
-        const power = nearestPowerOfTwo(x)
-        expect(isPower(power)).toBe(true)
-        expect(Math.abs(Math.log2(x / power))).toBeLessThanOrEqual(0.5 + 1e-9)
-        expect(nearestPowerOfTwo(-x)).toBe(-power)
-      }),
-    )
-  })
-})
 
 describe('shift-based normalization', () => {
   it.each([[[2, 2]], [[]]])(

@@ -1,3 +1,4 @@
+/** Powers of two next to a number, for products that are shifts. */
 const words = new Float64Array(1)
 const halves = new Uint32Array(words.buffer)
 
@@ -18,9 +19,20 @@ export function nearestPower(value: number, lowest: number, highest: number): nu
   return Math.min(highest, Math.max(lowest, size >= 1.5 * 2 ** below ? below + 1 : below))
 }
 
-/** The exponent of AP2(value) = sign(value) · 2^round(log2 |value|), the power of two that is nearest in the logarithm. */
+/** round(log2 |value|) of a number other than zero: the exponent of `nearestPowerOfTwo`. */
 export function roundLog2(value: number): number {
   const size = Math.abs(value)
   const below = floorLog2(size)
   return size >= Math.SQRT2 * 2 ** below ? below + 1 : below
+}
+
+/** The smallest normal float32. */
+const SMALLEST = 2 ** -126
+
+/**
+ * AP2(value) = sign(value) · 2^round(log2 |value|), the power of two that is nearest in the logarithm, and 0 for 0. What is
+ * nearer to zero than the smallest normal float32 counts as that.
+ */
+export function nearestPowerOfTwo(value: number): number {
+  return value === 0 ? 0 : Math.sign(value) * 2 ** roundLog2(Math.max(Math.abs(value), SMALLEST))
 }
