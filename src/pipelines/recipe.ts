@@ -167,8 +167,36 @@ function checked<T>(
     const place = path.length === 0 ? `a recipe` : what === 'recipe' ? path.join('.') : `'${what}'`
     throw fault(reader, [...path, key], `${place} has no option '${key}'`, nearest(key, candidates), true)
   }
-  const where = path.length > 0 ? `${path.map(String).join('.')}: ` : ''
-  throw fault(reader, path, where + issue.message.replace(/^Invalid input: /, ''))
+  const option = (what === 'recipe' ? path : issue.path).map(String).join('.')
+  const where = option === '' ? '' : what === 'recipe' ? `${option}: ` : `'${what}' has a wrong '${option}': `
+  const meant = wanted(issue)
+  const hint = meant === undefined ? undefined : `Give ${meant}.`
+  throw fault(reader, path, where + issue.message.replace(/^Invalid input: /, ''), hint)
+}
+
+const kinds: Readonly<Record<string, string>> = {
+  int: 'a whole number',
+  number: 'a number',
+  boolean: 'true or false',
+  string: 'text',
+  array: 'a list',
+  object: 'settings, as in { name: value }',
+  record: 'settings, as in { name: value }',
+}
+
+/** What a schema that complains would take, in words; undefined where the complaint does not tell. */
+function wanted(issue: z.core.$ZodIssue): string | undefined {
+  if (issue.code === 'invalid_type') return kinds[issue.expected]
+  if (issue.code === 'invalid_value') return `${issue.values.length > 1 ? 'one of ' : ''}${issue.values.join(', ')}`
+  if (issue.code === 'invalid_union') {
+    const choices = issue.errors.map(([first]) => first && wanted(first))
+    return choices.length > 0 && choices.every((choice) => choice !== undefined) ? choices.join(' or ') : undefined
+  }
+  if (issue.code !== 'too_small' && issue.code !== 'too_big') return undefined
+  const [bound, side] = issue.code === 'too_small' ? [issue.minimum, 'more'] : [issue.maximum, 'less']
+  const units: Readonly<Record<string, string>> = { array: ' entries', string: ' characters' }
+  const unit = units[issue.origin] ?? ''
+  return issue.inclusive === false ? `${side} than ${bound}${unit}` : `${bound}${unit} or ${side}`
 }
 
 /** Of a choice between schemas the complaint of the one that got furthest: it is the one that was meant. */

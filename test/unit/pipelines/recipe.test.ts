@@ -85,6 +85,19 @@ budget: { maxAccuracyLoss: 0.5 }
     expect(error.message).toContain(message)
   })
 
+  it.each([
+    ['bits: 99', "'k-means' has a wrong 'bits': Too big", 'Give 16 or less.'],
+    ['bits: 2.5', "'k-means' has a wrong 'bits': expected int", 'Give a whole number.'],
+    ['granularity: row', "'k-means' has a wrong 'granularity'", 'Give one of tensor, channel.'],
+    ['layers: { fc1: { bits: -1 } }', "wrong 'layers.fc1.bits'", 'Give 1 or more.'],
+    ['retrain: true', "'k-means' has a wrong 'retrain'", 'Give false or settings, as in { name: value }.'],
+    ['retrain: { epochs: 0 }', "wrong 'retrain.epochs'", 'Give more than 0.'],
+  ])('says what to write instead: %s', (option, message, hint) => {
+    const error = failure(`steps:\n  - method: k-means\n    ${option}\n`)
+    expect(error.message).toContain(message)
+    expect(error.hint).toBe(hint)
+  })
+
   it('refuses a bomb of aliases and an endless text', () => {
     const levels = Array.from({ length: 12 }, (_, i) => `a${i + 1}: &a${i + 1} [${`*a${i},`.repeat(9)}*a${i}]`)
     expect(failure(`a0: &a0 [x]\n${levels.join('\n')}\n`).code).toBe('recipe-aliases')
