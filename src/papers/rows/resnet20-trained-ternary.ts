@@ -8,7 +8,7 @@ steps:
   - method: trained-ternary-quantization
     sparsity: 0.5
     exclude: [Conv_1, Gemm_73]
-    retrain: { epochs: 3, learningRate: 0.02 }
+    retrain: { epochs: 3, optimizer: adam, nesterov: false, learningRate: 0.001 }
 `
 
 export const resnet20TrainedTernary = defineResNet20Row({

@@ -28,7 +28,7 @@ const entries: Readonly<Record<string, string>> = {
 }
 
 /** Epochs of each retraining, in all where a method trains several times. */
-const epochs = 0.15
+const epochs = 0.1
 
 /** Trainings of a method that trains more than once; the last is the one around codes that stay. */
 const trainings: Readonly<Record<string, number>> = { 'INQ, 5 bits': 4, 'INQ, 3 bits': 8, ADMM: 9 }
