@@ -57,6 +57,7 @@ import { learnedStepSizeWeights } from './quantization/learned-step-size-weights
 import { quantizedNeuralNetworks } from './quantization/quantized-neural-networks.ts'
 import { rateDistortion } from './quantization/rate-distortion.ts'
 import { shiftCnn } from './quantization/shift-cnn.ts'
+import { ternaryNeuralNetworks } from './quantization/ternary-neural-networks.ts'
 import { ternaryWeightNetworks } from './quantization/ternary-weight-networks.ts'
 import { trainedTernaryQuantization } from './quantization/trained-ternary-quantization.ts'
 import { uniform } from './quantization/uniform.ts'
@@ -120,6 +121,7 @@ const records: readonly Method[] = [
   quantizedNeuralNetworks,
   rateDistortion,
   shiftCnn,
+  ternaryNeuralNetworks,
   ternaryWeightNetworks,
   trainedTernaryQuantization,
   uniform,
