@@ -1,6 +1,10 @@
+import { methods } from '../methods/index.ts'
 import type { RunReport } from './result.ts'
 
 const percent = (share: number) => `${(share * 100).toPrecision(3)} %`
+
+/** The families whose weights are integer codes. */
+const withCodes: ReadonlySet<string | undefined> = new Set(['quantization', 'factorization'])
 
 /** Says, in whole sentences, where a result is not smaller, not faster or not proven, and why. */
 export function remarksOn(report: Omit<RunReport, 'remarks'>): string[] {
@@ -8,6 +12,7 @@ export function remarksOn(report: Omit<RunReport, 'remarks'>): string[] {
   const { files, latency, size, accuracy, budget, work } = report
   const zeros = 1 - size.weightsKept / Math.max(1, size.weights)
   const cut = work !== undefined && work.macsAfter < work.macsBefore * 0.9
+  const coded = report.stages.some(({ method }) => withCodes.has(methods.get(method)?.family))
   const untouched = size.weights > 0 && zeros <= 0.01 && !cut && size.ratios.storage < 1.1
   const zerosBefore = report.layers.reduce((sum, { before }) => sum + before.zeros, 0) / Math.max(1, size.weights)
   if (zerosBefore > 0.01)
@@ -43,9 +48,11 @@ export function remarksOn(report: Omit<RunReport, 'remarks'>): string[] {
         cut
           ? 'It has fewer multiply-accumulates, but engines compute in blocks of channels: keep multiples of 8 or 16 of them.'
           : `${
-              zeros > 0.01
-                ? 'Pruned weights are zeros in dense tensors, and the engine multiplies with them all the same.'
-                : 'Shared weights are looked up once, when the session is made, and then multiplied as before.'
+              coded
+                ? 'Integer codes become floats again in every run, and are then multiplied as before.'
+                : zeros > 0.01
+                  ? 'Pruned weights are zeros in dense tensors, and the engine multiplies with them all the same.'
+                  : 'Shared weights are looked up once, when the session is made, and then multiplied as before.'
             } Removing whole filters or computing with integers makes a network faster.`
       }`,
     )

@@ -49,6 +49,8 @@ describe('what is remarked where nothing happened', () => {
   it('is told from shared values and from cut channels', () => {
     const shared = { ...untouched, size: { ...untouched.size, ratios: { weights: 1, storage: 4, bytes: 5 } } }
     expect(remarksOn(shared).join(' ')).toMatch(/ONNX stores codes.+Shared weights are looked up/)
+    const coded = { ...shared, stages: [...shared.stages, { ...shared.stages.at(-1)!, method: 'uniform' }] }
+    expect(remarksOn(coded).join(' ')).toContain('Integer codes become floats again in every run')
     const cut = { ...untouched, work: { ...report.work!, macsAfter: 0.5 * report.work!.macsBefore } }
     expect(remarksOn(cut).join(' ')).toContain('It has fewer multiply-accumulates')
     expect(remarksOn(cut).join(' ')).not.toContain('Hardly a weight')
