@@ -58,10 +58,7 @@ export function maskChannels(model: Model, removals: Removals): Model {
 
 /** Makes every reader of `value` read its product with another value. */
 export function multiplyReaders(draft: Draft, value: string, factor: string): void {
-  const product = draft.add('Mul', [value, factor])
-  const position = draft.nodes.length - 1
-  draft.redirect(value, product)
-  draft.nodes[position] = { ...draft.nodes[position], inputs: [value, factor] }
+  draft.interpose(value, () => draft.add('Mul', [value, factor]))
 }
 
 /** The roots of the channels that `removals` name. @throws UsageError when one is not there or cannot be cut. */

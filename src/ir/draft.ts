@@ -67,6 +67,11 @@ export interface Draft {
   fresh(hint: string): string
   /** Makes every reader of `from` (nodes, and optionally graph outputs) read `to` instead; sub-graphs too. */
   redirect(from: string, to: string): void
+  /**
+   * Puts what `write` returns in the place of `value`, and returns it too: the nodes that `write` appends read `value`
+   * itself, everybody else reads what they make of it.
+   */
+  interpose(value: string, write: () => string): string
   /** Sorts topologically, drops nodes and initializers that nothing reads, and returns the model. @throws ModelError on a cycle. */
   finish(options?: { readonly keepUnused?: boolean }): Model
 }
@@ -121,6 +126,10 @@ export function createDraft(from?: Model): Draft {
   }
   const fresh = (hint: string) => unique(hint, used)
 
+  const redirect: Draft['redirect'] = (from, to) => {
+    nodes.forEach((node, i) => (nodes[i] = redirectNode(node, from, to)))
+    outputs.forEach((output, i) => output.name === from && (outputs[i] = { ...output, name: to }))
+  }
   const addMany: Draft['addMany'] = (op, values, attributes = {}, options = {}) => {
     const prefixed = op.startsWith(`${ESPALIER_DOMAIN}.`)
     const type = prefixed ? op.slice(ESPALIER_DOMAIN.length + 1) : op
@@ -171,9 +180,14 @@ export function createDraft(from?: Model): Draft {
       initializers.set(name, tensor)
       return name
     },
-    redirect(from, to) {
-      nodes.forEach((node, i) => (nodes[i] = redirectNode(node, from, to)))
-      outputs.forEach((output, i) => output.name === from && (outputs[i] = { ...output, name: to }))
+    redirect,
+    interpose(value, write) {
+      const before = nodes.length
+      const result = write()
+      const added = nodes.splice(before)
+      redirect(value, result)
+      nodes.push(...added)
+      return result
     },
     finish(options = {}) {
       const wanted = options.keepUnused ? undefined : reachable(nodes, outputs)

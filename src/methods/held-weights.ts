@@ -22,12 +22,11 @@ export function withHeld(model: Model, masks: Masks): Model {
     const tensor = model.graph.initializers.get(name)!
     const held = toFloat32(tensor).map((value, i) => (mask[i] === 0 ? value : 0))
     const constant = draft.constant(`${name}.mask`, float32(mask, tensor.shape))
-    const position = draft.nodes.length
-    let result = draft.add('Mul', [name, constant])
-    if (held.some((value) => value !== 0))
-      result = draft.add('Add', [result, draft.constant(`${name}.held`, float32(held, tensor.shape))])
-    draft.redirect(name, result)
-    draft.nodes[position] = { ...draft.nodes[position], inputs: [name, constant] }
+    draft.interpose(name, () => {
+      const free = draft.add('Mul', [name, constant])
+      if (held.every((value) => value === 0)) return free
+      return draft.add('Add', [free, draft.constant(`${name}.held`, float32(held, tensor.shape))])
+    })
   }
   return draft.finish()
 }

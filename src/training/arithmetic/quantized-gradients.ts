@@ -2,7 +2,7 @@
 import { UnsupportedError, UsageError } from '../../errors.ts'
 import type { Draft } from '../../ir/draft.ts'
 import { neededFor, nodeLabel, reachedFrom } from '../../ir/graph.ts'
-import { ESPALIER_DOMAIN, type Model, type Node } from '../../ir/model.ts'
+import type { Model, Node } from '../../ir/model.ts'
 import { inferShapes } from '../../ir/shapes.ts'
 import { freshInput, uniformInput, type RandomInput } from '../forward.ts'
 import type { TrainingSettings } from '../settings.ts'
@@ -76,16 +76,7 @@ function quantizeGradientOf(draft: Draft, value: string, shape: readonly number[
   const places = freshInput(draft, `${value}.noise`, 'float32', ofPlaces)
   const sum = draft.add('Add', [examples, places])
   const noise = draft.add('Sub', [sum, draft.add('Floor', [sum])])
-  const handed = draft.fresh(`${value}.handed`)
-  draft.redirect(value, handed)
-  draft.nodes.push({
-    name: `${ESPALIER_DOMAIN}/${handed}`,
-    op: 'QuantizeGradient',
-    domain: ESPALIER_DOMAIN,
-    inputs: [value, noise],
-    outputs: [handed],
-    attributes: { bits: { kind: 'int', value: bits } },
-  })
+  draft.interpose(value, () => draft.add('espalier.QuantizeGradient', [value, noise], { bits }))
   return [{ ...uniformInput(examples, ofExamples), batched: true }, uniformInput(places, ofPlaces)]
 }
 

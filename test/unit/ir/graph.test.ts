@@ -59,6 +59,22 @@ describe('a draft', () => {
     expect(verify(draft.finish())).toEqual([])
   })
 
+  test('interposes nodes between a value and everybody else who reads it', () => {
+    const draft = createDraft(ifModel())
+    let doubled = ''
+    const result = draft.interpose('w', () => {
+      doubled = draft.add('Add', ['w', 'w'])
+      return draft.add('Neg', [doubled])
+    })
+    const [node, ...added] = draft.nodes
+    expect(added.map(({ inputs }) => inputs)).toEqual([['w', 'w'], [doubled]])
+    expect(subgraphs(node).map((graph) => [...outerValues(graph)])).toEqual([
+      ['x', result],
+      ['x', result],
+    ])
+    expect(verify(draft.finish())).toEqual([])
+  })
+
   test('tells floats from integers', () => {
     const draft = createDraft()
     draft.add('Elu', [draft.input('x', 'float32')], { alpha: float(1), axis: 1, list: [0.5, 1] })

@@ -185,9 +185,7 @@ function withSurgery(model: Model, names: ReadonlyMap<string, string>): Model {
   for (const [weight, mask] of names) {
     const { dtype, shape, data } = model.graph.initializers.get(weight)!
     draft.initializers.set(mask, fromFloat32(dtype, shape, new Float32Array(data.length).fill(1)))
-    const position = draft.nodes.length
-    draft.redirect(weight, draft.add('espalier.MaskedWeight', [weight, mask]))
-    draft.nodes[position] = { ...draft.nodes[position], inputs: [weight, mask] }
+    draft.interpose(weight, () => draft.add('espalier.MaskedWeight', [weight, mask]))
   }
   draft.initializers.set(DUE, float32([0], []))
   return draft.finish({ keepUnused: true })
