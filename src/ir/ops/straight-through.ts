@@ -1,8 +1,14 @@
 import { float32 } from '../../tensor/tensor.ts'
 import { spread } from '../families/samples.ts'
-import { ESPALIER_DOMAIN } from '../model.ts'
+import { ESPALIER_DOMAIN, type Dim } from '../model.ts'
 import { defineOperator } from '../operator.ts'
 import { windowError } from '../windows.ts'
+
+/** Whether two shapes cannot be the same, whatever their symbols stand for. */
+function differ(one: readonly Dim[], other: readonly Dim[]): boolean {
+  const apart = (a: Dim, b: Dim) => typeof a === 'number' && typeof b === 'number' && a !== b
+  return one.length !== other.length || one.some((size, axis) => apart(size, other[axis]))
+}
 
 /**
  * Stands where a value was computed from x by steps that have no useful gradient: hands on `value`, of x's shape, and
@@ -15,7 +21,7 @@ export const straightThrough = defineOperator({
   since: 1,
   summary: 'Hands on a value that was computed from x, and lets the gradient through to x as if nothing had been done.',
   infer: ({ node, inputs: [x, value] }) => {
-    if (x?.shape && value?.shape && x.shape.join() !== value.shape.join())
+    if (x?.shape && value?.shape && differ(x.shape, value.shape))
       throw windowError(node, `a value of shape [${value.shape.join(', ')}] cannot stand for [${x.shape.join(', ')}]`)
     return [value ?? x]
   },
