@@ -99,3 +99,27 @@ export const learnedStepSizeQuantization: Paper = {
   year: 2020,
   arxiv: '1902.08153',
 }
+
+export const extremelyLowBitNeuralNetwork: Paper = {
+  title: 'Extremely Low Bit Neural Network: Squeeze the Last Bit Out with ADMM',
+  authors: 'Leng, Dou, Li, Zhu, Jin',
+  venue: 'AAAI',
+  year: 2018,
+  arxiv: '1707.09870',
+}
+
+export const ternaryWeightNetworks: Paper = {
+  title: 'Ternary Weight Networks',
+  authors: 'Li, Zhang, Liu',
+  venue: 'NIPS Workshop on Efficient Methods for Deep Neural Networks',
+  year: 2016,
+  arxiv: '1605.04711',
+}
+
+export const integerArithmeticOnlyInference: Paper = {
+  title: 'Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference',
+  authors: 'Jacob, Kligys, Chen, Zhu, Tang, Howard, Adam, Kalenichenko',
+  venue: 'CVPR',
+  year: 2018,
+  arxiv: '1712.05877',
+}

@@ -1,4 +1,5 @@
 import type { Model } from '../ir/model.ts'
+import { ternaryWeightNetworks } from '../paper.ts'
 import { buildNetwork } from './layers.ts'
 import { defineNetwork, type NetworkOptions } from './network.ts'
 
@@ -23,13 +24,7 @@ export function lenet5Wide({ seed, classes = 10 }: NetworkOptions): Model {
 export const lenet5WideNetwork = defineNetwork({
   name: 'lenet-5-wide',
   summary: 'LeNet-5 with 32 and 64 filters, 512 hidden units and batch normalization, for grey images of 28x28.',
-  paper: {
-    title: 'Ternary Weight Networks',
-    authors: 'Li, Zhang, Liu',
-    venue: 'NIPS Workshop on Efficient Methods for Deep Neural Networks',
-    year: 2016,
-    arxiv: '1605.04711',
-  },
+  paper: ternaryWeightNetworks,
   inputShape: [1, 28, 28],
   classes: 10,
   build: lenet5Wide,

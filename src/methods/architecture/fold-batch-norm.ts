@@ -5,6 +5,7 @@ import { graphIndex, nodeLabel } from '../../ir/graph.ts'
 import type { Model } from '../../ir/model.ts'
 import { layers } from '../../ir/rewrite.ts'
 import { inferShapes } from '../../ir/shapes.ts'
+import { integerArithmeticOnlyInference } from '../../paper.ts'
 import { toNumbers } from '../../tensor/elements.ts'
 import type { Tensor } from '../../tensor/tensor.ts'
 import { chooseLayers, layerChoiceOptions } from '../layer-choice.ts'
@@ -48,13 +49,7 @@ export const foldBatchNorm = defineMethod({
   name: 'fold-batch-norm',
   family: 'architecture',
   summary: 'Puts each batch normalization into thresholds behind it, or into the weights and the bias in front of it.',
-  paper: {
-    title: 'Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference',
-    authors: 'Jacob, Kligys, Chen, Zhu, Tang, Howard, Adam, Kalenichenko',
-    venue: 'CVPR',
-    year: 2018,
-    arxiv: '1712.05877',
-  },
+  paper: integerArithmeticOnlyInference,
   needs: [],
   options,
   async apply(model: Model, given: Options, context: Context) {

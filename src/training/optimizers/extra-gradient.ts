@@ -1,3 +1,4 @@
+import { extremelyLowBitNeuralNetwork } from '../../paper.ts'
 import { defineOptimizer } from './optimizer.ts'
 
 /**
@@ -14,13 +15,7 @@ import { defineOptimizer } from './optimizer.ts'
 export const extraGradient = defineOptimizer({
   name: 'extra-gradient',
   summary: 'Extra-gradient: a step to look ahead, and one from the same place with the gradient found there, by turns.',
-  paper: {
-    title: 'Extremely Low Bit Neural Network: Squeeze the Last Bit Out with ADMM',
-    authors: 'Leng, Dou, Li, Zhu, Jin',
-    venue: 'AAAI',
-    year: 2018,
-    arxiv: '1707.09870',
-  },
+  paper: extremelyLowBitNeuralNetwork,
   slots: ({ momentum }) => (momentum > 0 ? ['anchor', 'velocity'] : ['anchor']),
   prepare({ draft, literal, step, totalSteps }) {
     const pairsLeft = draft.add('Mul', [draft.add('Sub', [literal(totalSteps), step]), literal(0.5)])

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { UsageError } from '../../../errors.ts'
+import { integerArithmeticOnlyInference } from '../../../paper.ts'
 import { activationBits, defineActivationQuantizer, type ValueStatistics } from './family.ts'
 import { gridParameters, onGrid, quantizeUniform, uniformGrid } from './uniform-grid.ts'
 
@@ -10,13 +11,7 @@ const SHARES = Array.from({ length: 100 }, (_, i) => (100 - i) / 100)
 export const uniformActivations = defineActivationQuantizer({
   name: 'uniform-activations',
   summary: 'Lets layers read inputs of k bits, evenly spaced over a range that calibration data shows.',
-  paper: {
-    title: 'Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference',
-    authors: 'Jacob, Kligys, Chen, Zhu, Tang, Howard, Adam, Kalenichenko',
-    venue: 'CVPR',
-    year: 2018,
-    arxiv: '1712.05877',
-  },
+  paper: integerArithmeticOnlyInference,
   options: {
     bits: activationBits(1, 8),
     symmetric: z.boolean().default(false).describe('levels -q to q, 2^bits - 1 of them; otherwise as the range lies'),
