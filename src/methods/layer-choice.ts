@@ -23,9 +23,12 @@ export const layerChoiceOptions = {
 
 /** The same options with nothing filled in, so that what is not said for a layer comes from the method's own. */
 export function withoutDefaults(shape: z.ZodRawShape): z.ZodRawShape {
-  return Object.fromEntries(
-    Object.entries(shape).map(([key, schema]) => [key, schema instanceof z.ZodDefault ? schema.unwrap() : schema]),
-  )
+  return Object.fromEntries(Object.entries(shape).map(([key, schema]) => [key, withoutDefault(schema)]))
+}
+
+/** The option with nothing filled in. */
+export function withoutDefault(schema: z.core.$ZodType): z.core.$ZodType {
+  return schema instanceof z.ZodDefault ? schema.unwrap() : schema
 }
 
 /** Per-layer overrides of the options of `shape`, keyed by pattern; where several fit, later ones win. */

@@ -1,4 +1,5 @@
 import { fromNumbers, toNumbers } from '../../tensor/elements.ts'
+import { largestMagnitude } from '../../tensor/magnitudes.ts'
 import { float32, scalar } from '../../tensor/tensor.ts'
 import {
   firstExponent,
@@ -26,7 +27,7 @@ export const flexpoint = defineOperator({
   evaluate: ({ node, inputs: [x, exponent] }) => {
     const format = flexpointFormat(node)
     const values = toNumbers(x!)
-    const maximum = values.reduce((most, value) => Math.max(most, Math.abs(value)), 0)
+    const maximum = largestMagnitude(values)
     const said = toNumbers(exponent!)[0]
     const e = said < 0 ? firstExponent(maximum, format) : said
     const rounded = values.map((value) => toFlexpoint(value, e, format))

@@ -9,8 +9,8 @@ import { scalar, type Tensor } from '../../tensor/tensor.ts'
 import type { Constraint } from '../../training/extensions.ts'
 import { trainableParameters } from '../../training/parameters.ts'
 import type { Context } from '../method.ts'
-import { checkFrozen, checkReached } from '../quantization/trained-form.ts'
 import { retrain, type RetrainOption } from '../retraining.ts'
+import { checkFrozen, checkReached } from '../trained-graphs.ts'
 import type { WeightRows } from '../weight-rows.ts'
 import { withInitializers } from '../weights.ts'
 import { balanceLatents, recoverLatents, type Balanced, type CodeReach } from './latents.ts'
@@ -150,15 +150,13 @@ function balancedOf(groups: readonly GroupFactors[], reach: CodeReach): Balanced
 /** Puts in the place of each factor its codes times what a code of one stands for. */
 function emitCodes(draft: Draft, { split, balanced }: LatentLayer, { encode }: CodeTraining): TrainedLayer {
   const emit = (name: string, unit: number): TrainedFactor => {
-    const before = draft.nodes.length
     const literal = (value: number) => draft.constant(`${name}.literal`, scalar('float32', value))
     const step = literal(unit)
-    const codes = encode(draft, draft.add('Div', [name, step]), literal)
-    const value = draft.add('espalier.StraightThrough', [name, draft.add('Mul', [codes, step])])
-    // The new nodes read the latents themselves, everybody else what they make of them.
-    const added = draft.nodes.splice(before)
-    draft.redirect(name, value)
-    draft.nodes.push(...added)
+    let codes = ''
+    draft.interpose(name, () => {
+      codes = encode(draft, draft.add('Div', [name, step]), literal)
+      return draft.add('espalier.StraightThrough', [name, draft.add('Mul', [codes, step])])
+    })
     return { name, unit: Math.fround(unit), codes }
   }
   return { split, factors: [emit(split.v, balanced.unitY), emit(split.u, balanced.unitX)] }

@@ -1,5 +1,6 @@
 import { z } from 'zod'
-import { nearestPower } from '../../tensor/powers-of-two.ts'
+import { extremelyLowBitNeuralNetwork } from '../../paper.ts'
+import { nearestAmongPowers } from '../../tensor/powers-of-two.ts'
 import { alternateDirections, valuesOf, withValues, type Values } from '../admm.ts'
 import { retrainHolding } from '../held-weights.ts'
 import { masksOfZeros } from '../pruning/masks.ts'
@@ -21,13 +22,7 @@ import { fitScale } from './fit-scale.ts'
 export const admmQuantization = defineWeightQuantizer({
   name: 'admm-quantization',
   summary: 'Pulls weights, while they train, towards zero and a few powers of two times the scale that fits best.',
-  paper: {
-    title: 'Extremely Low Bit Neural Network: Squeeze the Last Bit Out with ADMM',
-    authors: 'Leng, Dou, Li, Zhu, Jin',
-    venue: 'AAAI',
-    year: 2018,
-    arxiv: '1707.09870',
-  },
+  paper: extremelyLowBitNeuralNetwork,
   granularity: 'tensor',
   options: {
     powers: z
@@ -46,10 +41,7 @@ export const admmQuantization = defineWeightQuantizer({
   precision: 'powers',
   // Equations 13 to 15: min over α and Q of ‖V - α Q‖², by turns Q = nearest(V / α) and α = V·Q / Q·Q: [n] -> codes [n].
   quantize(weights, { powers }) {
-    const nearest = (value: number) => {
-      const power = nearestPower(value, 0, powers - 1)
-      return power === undefined ? 0 : Math.sign(value) * 2 ** power
-    }
+    const nearest = (value: number) => nearestAmongPowers(value, 0, powers - 1)
     const scale = fitScale(weights, nearest, 2 ** (powers - 1))
     return { codes: Int16Array.from(weights, (weight) => nearest(weight / scale)), scale }
   },

@@ -1,5 +1,5 @@
 import { binarizedNeuralNetworks as paper } from '../../paper.ts'
-import { binaryCodes, binaryForm, stochasticOption } from './binary-latents.ts'
+import { binaryForm, signCodes, stochasticOption } from './binary-latents.ts'
 import { defineWeightQuantizer } from './family.ts'
 
 /**
@@ -13,7 +13,7 @@ export const binarizedNeuralNetworks = defineWeightQuantizer({
   granularity: 'tensor',
   // Section 1.1, equations 1 and 2: sign(w), or +1 with probability σ(w) = clip((w + 1) / 2, 0, 1).
   options: { stochastic: stochasticOption },
-  quantize: binaryCodes,
+  quantize: signCodes,
   // Algorithm 1 and equation 4: the gradient passes where |w| ≤ 1, to which weights are clipped.
   trained: binaryForm,
 })

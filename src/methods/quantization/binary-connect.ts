@@ -1,4 +1,4 @@
-import { binaryCodes, binaryForm, stochasticOption } from './binary-latents.ts'
+import { binaryForm, signCodes, stochasticOption } from './binary-latents.ts'
 import { defineWeightQuantizer } from './family.ts'
 
 /**
@@ -19,7 +19,7 @@ export const binaryConnect = defineWeightQuantizer({
   granularity: 'tensor',
   // Section 2.2, equations 1 to 3: w_b = sign(w), or +1 with probability σ(w) = clip((w + 1) / 2, 0, 1).
   options: { stochastic: stochasticOption },
-  quantize: binaryCodes,
+  quantize: signCodes,
   // Algorithm 1 and section 2.4: ∂C/∂w_b goes to w, which is clipped to [-1, 1].
   trained: binaryForm,
 })

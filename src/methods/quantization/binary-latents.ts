@@ -1,6 +1,6 @@
 /** Weights that are trained as their signs, without a scale: what BinaryConnect and the networks after it share. */
 import { z } from 'zod'
-import type { QuantizedWeights } from './quantized-layer.ts'
+import type { ScaledCodes } from './quantized-layer.ts'
 import { passWithin, signOf, straightThrough } from './latent-steps.ts'
 import type { LatentWeight, TrainedForm } from './trained-form.ts'
 
@@ -14,7 +14,7 @@ interface Options {
 }
 
 /** sign(w), zero counting as positive: [n] -> codes [n] of 1 and -1, whose scale is 1. */
-export function binaryCodes(weights: Float32Array): QuantizedWeights {
+export function signCodes(weights: Float32Array): ScaledCodes {
   return { codes: Int16Array.from(weights, (weight) => (weight < 0 ? -1 : 1)), scale: 1 }
 }
 

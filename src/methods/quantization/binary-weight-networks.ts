@@ -1,4 +1,6 @@
 import { xnorNet } from '../../paper.ts'
+import { meanMagnitude } from '../../tensor/magnitudes.ts'
+import { signCodes } from './binary-latents.ts'
 import { defineWeightQuantizer } from './family.ts'
 import { passWithin, signOf, straightThrough } from './latent-steps.ts'
 
@@ -14,10 +16,7 @@ export const binaryWeightNetworks = defineWeightQuantizer({
   granularity: 'channel',
   options: {},
   // Section 3.1: B* = sign(W), α* = ‖W‖₁ / n minimize ‖W - αB‖²: [n] -> codes [n] of ±1.
-  quantize: (weights) => ({
-    codes: Int16Array.from(weights, (weight) => (weight < 0 ? -1 : 1)),
-    scale: weights.reduce((sum, weight) => sum + Math.abs(weight), 0) / weights.length,
-  }),
+  quantize: (weights) => ({ ...signCodes(weights), scale: meanMagnitude(weights) }),
   // Section 3.2: ∂C/∂W_i = ∂C/∂W̃_i (1/n + α ∂sign(W_i)/∂W_i), where ∂sign(w)/∂w is 1 for |w| ≤ 1. The exact derivative of
   // α would collect the gradients of the whole filter; the paper takes that of the weight itself.
   trained: {

@@ -1,5 +1,7 @@
 import { z } from 'zod'
 import { dorefaNet } from '../../paper.ts'
+import { largestMagnitude, meanMagnitude } from '../../tensor/magnitudes.ts'
+import { signCodes } from './binary-latents.ts'
 import { bitsOption, defineWeightQuantizer, type LatentWeight } from './family.ts'
 import { detached, largestSize, signOf, straightThrough } from './latent-steps.ts'
 
@@ -24,13 +26,10 @@ export const dorefaWeights = defineWeightQuantizer({
   precision: 'bits',
   quantize(weights, { bits, rescale }) {
     // Equation 7: sign(w) E|w|.
-    if (bits === 1) {
-      const scale = weights.reduce((sum, weight) => sum + Math.abs(weight), 0) / weights.length
-      return { codes: Int16Array.from(weights, (weight) => (weight < 0 ? -1 : 1)), scale }
-    }
+    if (bits === 1) return { ...signCodes(weights), scale: meanMagnitude(weights) }
     // Equation 9: 2 quantize_k(tanh(w) / (2 max|tanh(w)|) + 1/2) - 1, times 2^k - 1 for whole numbers: [n] -> odd codes [n].
     const most = 2 ** bits - 1
-    const largest = Math.tanh(weights.reduce((top, weight) => Math.max(top, Math.abs(weight)), 0))
+    const largest = Math.tanh(largestMagnitude(weights))
     const codes = Int16Array.from(
       weights,
       (weight) => 2 * Math.round(most * (Math.tanh(weight) / (2 * largest) + 0.5)) - most,

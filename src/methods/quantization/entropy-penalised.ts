@@ -5,15 +5,16 @@ import type { Model } from '../../ir/model.ts'
 import { layers, type Layer } from '../../ir/rewrite.ts'
 import { entropyPenalisedReparameterization } from '../../paper.ts'
 import { fromFloat32, toFloat32 } from '../../tensor/half.ts'
+import { roundSignificant } from '../../tensor/powers-of-two.ts'
 import type { Tensor } from '../../tensor/tensor.ts'
 import { trainableParameters } from '../../training/parameters.ts'
 import { chooseLayers, layerChoiceOptions, layerOverrides, optionsOfLayer } from '../layer-choice.ts'
 import { defineMethod, type Context } from '../method.ts'
 import { adoptTrained, partialTrainingSettings, retrain, retrains } from '../retraining.ts'
+import { checkReached } from '../trained-graphs.ts'
 import { finiteLayer, isPlainFloat, withInitializers } from '../weights.ts'
 import { biasCodes, storedScale, withIntegerBias, withIntegerCodes, withoutIntegerCodes } from './integer-codes.ts'
 import { ratePenalty, type GridWeight } from './rate-penalty.ts'
-import { checkReached } from './trained-form.ts'
 
 const ownOptions = {
   step: z
@@ -118,11 +119,9 @@ function namesOfCodes(coded: readonly Layer[]): Set<string> {
   return new Set(coded.flatMap(({ weight, bias }) => (bias === undefined ? [weight] : [weight, bias])))
 }
 
-/** The nearest number of four significant bits: nobody misses the others, and they would stand in the file. */
+/** With four significant bits: nobody misses the others, and they would stand in the file. */
 function coarse(value: number): number {
-  if (value === 0) return 0
-  const unit = 2 ** (Math.floor(Math.log2(value)) - 3)
-  return Math.round(value / unit) * unit
+  return roundSignificant(value, 4)
 }
 
 function layersOf(model: Model, grids: Grids): Layer[] {
@@ -146,10 +145,10 @@ function withRounding(model: Model, grids: Grids): Model {
   for (const { weight } of layersOf(model, grids)) {
     const { dtype } = model.graph.initializers.get(weight)!
     const step = draft.constant(`${weight}.step`, fromFloat32(dtype, [], Float32Array.of(grids.get(weight)!)))
-    const position = draft.nodes.length
-    const rounded = draft.add('espalier.RoundStraightThrough', [draft.add('Div', [weight, step])])
-    draft.redirect(weight, draft.add('Mul', [rounded, step]))
-    draft.nodes[position] = { ...draft.nodes[position], inputs: [weight, step] }
+    draft.interpose(weight, () => {
+      const rounded = draft.add('espalier.RoundStraightThrough', [draft.add('Div', [weight, step])])
+      return draft.add('Mul', [rounded, step])
+    })
   }
   return draft.finish()
 }

@@ -7,11 +7,19 @@ import type { Paper } from '../../paper.ts'
 import { fromFloat32, toFloat32 } from '../../tensor/half.ts'
 import type { Tensor } from '../../tensor/tensor.ts'
 import { withCodebooks } from '../codebooks.ts'
-import { chooseLayers, layerChoiceOptions, layerOverrides, optionsOfLayer } from '../layer-choice.ts'
+import {
+  chooseLayers,
+  layerChoiceOptions,
+  layerOverrides,
+  optionsOfLayer,
+  withoutDefault,
+  withoutDefaults,
+} from '../layer-choice.ts'
 import { defineMethod, type Context, type Method, type ProofCheck } from '../method.ts'
 import type { Masks } from '../held-weights.ts'
 import { masksOfZeros } from '../pruning/masks.ts'
 import { retrainOption, retrains, type RetrainOption } from '../retraining.ts'
+import { checkFrozen, checkReached } from '../trained-graphs.ts'
 import { finiteLayer, isPlainFloat } from '../weights.ts'
 import { biasCodes, withIntegerBias, withIntegerCodes } from './integer-codes.ts'
 import {
@@ -27,15 +35,7 @@ import {
   type QuantizedLayer,
   type QuantizedWeights,
 } from './quantized-layer.ts'
-import {
-  checkFrozen,
-  checkReached,
-  freeze,
-  trainThrough,
-  type LayerToTrain,
-  type TrainedForm,
-  type TrainedWeight,
-} from './trained-form.ts'
+import { freeze, trainThrough, type LayerToTrain, type TrainedForm, type TrainedWeight } from './trained-form.ts'
 
 export type { LatentWeight, TrainedForm } from './trained-form.ts'
 export type { BookCodes, QuantizedWeights, ScaledCodes } from './quantized-layer.ts'
@@ -141,7 +141,7 @@ export function defineWeightQuantizer<const Name extends string, Shape extends z
     groupSize: layerOptions.groupSize,
   }
   const single = Object.entries(perLayer).filter(([key]) => !quantizer.whole?.includes(key))
-  const unfilled = Object.fromEntries(single.map(([key, schema]) => [key, withoutDefault(schema)]))
+  const unfilled = withoutDefaults(Object.fromEntries(single))
   const { precision } = quantizer
   const options = z.strictObject({
     ...perLayer,
@@ -162,10 +162,6 @@ export function defineWeightQuantizer<const Name extends string, Shape extends z
     apply: async (model, given, context) => quantizeModel(model, any, given, context),
   })
   return Object.freeze({ ...method, quantize: quantizer.quantize })
-}
-
-function withoutDefault(schema: z.core.$ZodType): z.core.$ZodType {
-  return schema instanceof z.ZodDefault ? schema.unwrap() : schema
 }
 
 /** At strength 0 codes say three bits, or the like, more than was asked for, at 2 three less; as far as bounds allow. */

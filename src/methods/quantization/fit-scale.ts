@@ -1,3 +1,5 @@
+import { largestMagnitude } from '../../tensor/magnitudes.ts'
+
 /** Values on which starting points are compared where there are more. */
 const SAMPLE = 1 << 16
 
@@ -17,7 +19,7 @@ const [FEW, MANY] = [5, 200]
 export function fitScale(values: Float32Array, nearest: (value: number) => number, largest: number): number {
   const every = Math.ceil(values.length / SAMPLE)
   const sample = every === 1 ? values : values.filter((_, i) => i % every === 0)
-  const top = values.reduce((most, value) => Math.max(most, Math.abs(value)), 0) / largest
+  const top = largestMagnitude(values) / largest
   let best = { scale: top, gain: -1 }
   for (let start = 0; start < STARTS; start++) {
     const found = alternate(sample, nearest, top * 2 ** (-start / 4), FEW)

@@ -1,6 +1,7 @@
 import { z } from 'zod'
+import { largestMagnitude } from '../../tensor/magnitudes.ts'
+import { floorLog2, nearestAmongPowers } from '../../tensor/powers-of-two.ts'
 import { createRandom } from '../../tensor/random.ts'
-import { floorLog2, nearestPower } from '../../tensor/powers-of-two.ts'
 import { finishOption } from '../retraining.ts'
 import { bitsOption, defineWeightQuantizer } from './family.ts'
 import { trainInPortions } from './portions.ts'
@@ -87,16 +88,12 @@ export const incrementalNetworkQuantization = defineWeightQuantizer({
  * is the one at that place or below with the smallest Σ (w - ŵ)²; of weights that are quantized already, it changes none.
  */
 function powersOf(weights: Float32Array, bits: number, exponents: 'largest' | 'least-squares') {
-  const largest = weights.reduce((top, weight) => Math.max(top, Math.abs(weight)), 0)
+  const largest = largestMagnitude(weights)
   const highest = floorLog2((4 * largest) / 3)
   const grids = Array.from({ length: exponents === 'largest' ? 1 : LOWER + 1 }, (_, lower) => {
     const top = highest - lower
     const lowest = top + 1 - 2 ** (bits - 2)
-    const round = (weight: number) => {
-      const power = nearestPower(weight, lowest, top)
-      return power === undefined ? 0 : Math.sign(weight) * 2 ** power
-    }
-    return { scale: 2 ** lowest, round }
+    return { scale: 2 ** lowest, round: (weight: number) => nearestAmongPowers(weight, lowest, top) }
   })
   if (grids.length === 1) return grids[0]
   const errors = grids.map(({ round }) => weights.reduce((sum, weight) => sum + (weight - round(weight)) ** 2, 0))

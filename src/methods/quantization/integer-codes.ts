@@ -6,6 +6,7 @@ import type { Layer } from '../../ir/rewrite.ts'
 import { dtypes, type DType } from '../../tensor/dtype.ts'
 import { fromNumbers, toNumbers } from '../../tensor/elements.ts'
 import { fromFloat32, toFloat32 } from '../../tensor/half.ts'
+import { largestMagnitude } from '../../tensor/magnitudes.ts'
 import { elementCount } from '../../tensor/tensor.ts'
 import { ownBiases } from '../layer-biases.ts'
 import { finiteWeights } from '../weights.ts'
@@ -71,14 +72,18 @@ function scaleType(dtype: DType): 'float32' | 'float16' {
   return dtype === 'float16' ? 'float16' : 'float32'
 }
 
+/** The smallest power of two of which codes of `bits` bits reach all values. */
+export function biasStep(values: Float32Array | Float64Array, bits: number): number {
+  const largest = largestMagnitude(values)
+  return largest === 0 ? 1 : 2 ** Math.ceil(Math.log2(largest / (2 ** (bits - 1) - 1)))
+}
+
 /** What the codes of the model's own biases are, of those that `among` has: multiples of a power of two. */
 export function biasCodes(model: Model, bits: number, among?: ReadonlySet<string>): CodedBias[] {
   return [...ownBiases(model)].flatMap(([bias, tensor]) => {
     if (among && !among.has(bias)) return []
     const values = finiteWeights(bias, tensor)
-    const largest = values.reduce((most, value) => Math.max(most, Math.abs(value)), 0)
-    const exact = largest === 0 ? 1 : 2 ** Math.ceil(Math.log2(largest / (2 ** (bits - 1) - 1)))
-    const scale = storedScale(tensor.dtype, Float32Array.of(exact))
+    const scale = storedScale(tensor.dtype, Float32Array.of(biasStep(values, bits)))
     const codes = Int16Array.from(values, (value) => Math.round(value / scale[0]))
     return scale[0] > 0 ? [{ bias, codes, scale }] : []
   })

@@ -1,5 +1,6 @@
 import { float } from '../../ir/draft.ts'
 import { learnedStepSizeQuantization } from '../../paper.ts'
+import { meanMagnitude } from '../../tensor/magnitudes.ts'
 import { bitsOption, defineWeightQuantizer } from './family.ts'
 
 /** Steps are kept above this in training. */
@@ -36,8 +37,7 @@ function highest(bits: number): number {
 }
 
 function firstStep(weights: Float32Array, bits: number): number {
-  const mean = weights.reduce((sum, weight) => sum + Math.abs(weight), 0) / weights.length
-  return Math.fround((2 * mean) / Math.sqrt(highest(bits)))
+  return Math.fround((2 * meanMagnitude(weights)) / Math.sqrt(highest(bits)))
 }
 
 function onSteps(weights: Float32Array, scale: number, bits: number) {

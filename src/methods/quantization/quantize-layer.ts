@@ -1,6 +1,7 @@
 import { learnRate } from '../../codecs/rate.ts'
 import { dtypes } from '../../tensor/dtype.ts'
 import { fromFloat32, toFloat32 } from '../../tensor/half.ts'
+import { largestMagnitude } from '../../tensor/magnitudes.ts'
 import type { Tensor } from '../../tensor/tensor.ts'
 import type { InputMoments } from '../calibration.ts'
 import type { WeightRows } from '../weight-rows.ts'
@@ -208,7 +209,7 @@ function biasChoice(
   task: LayerTask,
   gain: Float64Array,
 ): BiasChoice {
-  const largest = values.reduce((most, value) => Math.max(most, Math.abs(value)), 0)
+  const largest = largestMagnitude(values)
   const mean = gain.reduce((sum, value) => sum + value, 0) / gain.length
   const wanted = task.lambda === 0 || mean === 0 ? largest * FINEST : Math.sqrt((STEP * task.lambda) / mean)
   const step = largest === 0 ? 1 : Math.min(largest, Math.max(wanted, largest * FINEST))

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { lowPrecisionWeightsAndActivations } from '../../paper.ts'
+import { largestMagnitude } from '../../tensor/magnitudes.ts'
 import { floorLog2, roundLog2 } from '../../tensor/powers-of-two.ts'
 import { bitsOption, defineWeightQuantizer, type LatentWeight, type QuantizedWeights } from './family.ts'
 import { asNumber, largestSize, log2, straightThrough } from './latent-steps.ts'
@@ -27,7 +28,7 @@ export const quantizedNeuralNetworks = defineWeightQuantizer({
   },
   precision: 'bits',
   quantize(weights, { bits, scheme }) {
-    const largest = weights.reduce((top, weight) => Math.max(top, Math.abs(weight)), 0)
+    const largest = largestMagnitude(weights)
     return scheme === 'linear' ? linear(weights, bits, largest) : logarithmic(weights, bits, largest)
   },
   trained: {

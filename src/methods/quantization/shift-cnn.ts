@@ -1,5 +1,6 @@
 import { z } from 'zod'
-import { nearestPower } from '../../tensor/powers-of-two.ts'
+import { largestMagnitude } from '../../tensor/magnitudes.ts'
+import { nearestAmongPowers } from '../../tensor/powers-of-two.ts'
 import { bitsOption, defineWeightQuantizer } from './family.ts'
 
 /**
@@ -26,15 +27,14 @@ export const shiftCnn = defineWeightQuantizer({
   quantize(weights, { codebooks, bits }) {
     const powers = 2 ** (bits - 1) - 1
     const smallest = 2 - codebooks - powers
-    const largest = weights.reduce((top, weight) => Math.max(top, Math.abs(weight)), 0)
+    const largest = largestMagnitude(weights)
     const codes = Int16Array.from(weights, (weight) => {
       let code = 0
       let rest = weight / largest
       for (let n = 1; n <= codebooks; n++) {
-        const power = nearestPower(rest, 2 - n - powers, 1 - n)
-        if (power === undefined) continue
-        code += Math.sign(rest) * 2 ** (power - smallest)
-        rest -= Math.sign(rest) * 2 ** power
+        const term = nearestAmongPowers(rest, 2 - n - powers, 1 - n)
+        code += term / 2 ** smallest
+        rest -= term
       }
       return code
     })

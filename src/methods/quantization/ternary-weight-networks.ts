@@ -1,4 +1,6 @@
 import { z } from 'zod'
+import { ternaryWeightNetworks as paper } from '../../paper.ts'
+import { meanMagnitude } from '../../tensor/magnitudes.ts'
 import { float32, int64 } from '../../tensor/tensor.ts'
 import { defineWeightQuantizer, type LatentWeight } from './family.ts'
 import { asNumber, asScales, largestFirst, straightThrough } from './latent-steps.ts'
@@ -11,13 +13,7 @@ import { asNumber, asScales, largestFirst, straightThrough } from './latent-step
 export const ternaryWeightNetworks = defineWeightQuantizer({
   name: 'ternary-weight-networks',
   summary: 'Makes weights zero below a threshold and plus or minus one scale above it.',
-  paper: {
-    title: 'Ternary Weight Networks',
-    authors: 'Li, Zhang, Liu',
-    venue: 'NIPS Workshop on Efficient Methods for Deep Neural Networks',
-    year: 2016,
-    arxiv: '1605.04711',
-  },
+  paper,
   granularity: 'tensor',
   options: {
     threshold: z
@@ -27,9 +23,9 @@ export const ternaryWeightNetworks = defineWeightQuantizer({
   },
   // Equations 3 to 6: ±1 where |w| > Δ, α the mean of these |w|: [n] -> codes [n] of -1, 0 and 1.
   quantize(weights, { threshold }) {
-    const limit = threshold === 'exact' ? bestThreshold(weights) : 0.7 * mean(weights.map(Math.abs))
+    const limit = threshold === 'exact' ? bestThreshold(weights) : 0.7 * meanMagnitude(weights)
     const codes = Int16Array.from(weights, (weight) => (Math.abs(weight) > limit ? Math.sign(weight) : 0))
-    return { codes, scale: mean(weights.filter((_, i) => codes[i] !== 0).map(Math.abs)) }
+    return { codes, scale: meanMagnitude(weights.filter((_, i) => codes[i] !== 0)) }
   },
   trained: {
     forward(weight) {
@@ -57,10 +53,6 @@ function leastKept(weight: LatentWeight<unknown>, sizes: string): string {
   const gains = draft.add('Div', [draft.add('Mul', [sums, sums]), above])
   const best = draft.add('ArgMax', [gains], { axis: 1, keepdims: 1 })
   return asScales(weight, draft.add('GatherElements', [sorted, best], { axis: 1 }))
-}
-
-function mean(values: Float32Array): number {
-  return values.reduce((sum, value) => sum + value, 0) / values.length
 }
 
 /**

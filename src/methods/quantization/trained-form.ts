@@ -3,20 +3,17 @@ import type { Engine } from '../../engines/engine.ts'
 import { UsageError } from '../../errors.ts'
 import { createDraft, type Draft } from '../../ir/draft.ts'
 import type { Granularity } from '../../ir/families/quantization.ts'
-import { graphIndex, valuesRead } from '../../ir/graph.ts'
-import { operatorKey, type Model } from '../../ir/model.ts'
-import { operators } from '../../ir/ops/index.ts'
+import type { Model } from '../../ir/model.ts'
 import { toFloat32Model, withNarrowedInitializers } from '../../ir/precision.ts'
 import type { Layer } from '../../ir/rewrite.ts'
 import { toFloat32 } from '../../tensor/half.ts'
-import { createTensor, elementCount, float32, int64, scalar } from '../../tensor/tensor.ts'
+import { createTensor, elementCount, float32, int64, scalar, type Tensor } from '../../tensor/tensor.ts'
 import type { Constraint } from '../../training/extensions.ts'
-import { lift } from '../../training/lift.ts'
 import { trainableParameters } from '../../training/parameters.ts'
-import { createPredictor } from '../../training/predictor.ts'
-import type { Context, ProofCheck } from '../method.ts'
 import type { Masks } from '../held-weights.ts'
+import type { Context } from '../method.ts'
 import { retrain, type RetrainOption } from '../retraining.ts'
+import { checkReached } from '../trained-graphs.ts'
 import { layoutOf, partsOf, type GranularityOptions, type QuantizedWeights } from './quantized-layer.ts'
 
 /** A weight in the graph that trains it, as a `TrainedForm` sees it. All values are float32. */
@@ -139,23 +136,30 @@ export async function trainThrough(
   return { model: withNarrowedInitializers(model, trained), graph: after, weights }
 }
 
-/** Puts the quantized value in the weight's place and returns its name. */
-function emitForm(
+/** Puts the quantized value in the weight's place. */
+function emitForm(draft: Draft, model: Model, one: LayerToTrain<AnyOptions>, form: TrainedForm<AnyOptions>): Place {
+  const { weight } = one.layer
+  const tensor = model.graph.initializers.get(weight)!
+  const own = new Map<string, string>()
+  const parameters: string[] = []
+  const value = draft.interpose(weight, () => writeForm(draft, tensor, one, form, { own, parameters }))
+  return { value, own, parameters }
+}
+
+/** Appends the nodes of a form and returns the value of the weight's shape; its parameters and constants are noted. */
+function writeForm(
   draft: Draft,
-  model: Model,
+  tensor: Tensor,
   { layer, options }: LayerToTrain<AnyOptions>,
   form: TrainedForm<AnyOptions>,
-): Place {
-  const tensor = model.graph.initializers.get(layer.weight)!
-  const before = draft.nodes.length
+  { own, parameters }: { readonly own: Map<string, string>; readonly parameters: string[] },
+): string {
   const layout = layoutOf(layer, tensor.shape, options) as Granularity
   const { latent, shape, axes } = spreadGroups(draft, layer, tensor.shape, layout)
   const reduced = shape.map((size, axis) => (axes.includes(axis) ? 1 : size))
   const initial = toFloat32(tensor)
   const parts = partsOf(layout, tensor.shape).map((at) => Float32Array.from(at, (i) => initial[i]))
   const isDead = parts.map((part) => part.every((value) => value === 0))
-  const own = new Map<string, string>()
-  const parameters: string[] = []
   const literals = new Map<number, string>()
   const literal = (value: number) => {
     if (!literals.has(value)) literals.set(value, draft.constant(`${layer.weight}.literal`, scalar('float32', value)))
@@ -191,15 +195,8 @@ function emitForm(
     noise: () => draft.add('espalier.Noise', [], { shape }),
   })
   const alive = isDead.includes(true) ? keepDead(draft, layer.weight, found, { isDead, reduced, literal }) : found
-  const value =
-    latent === layer.weight
-      ? alive
-      : draft.add('Reshape', [alive, draft.constant(`${layer.weight}.shape`, int64(tensor.shape))])
-  // The new nodes read the latent weight itself, everybody else what they make of it.
-  const added = draft.nodes.splice(before)
-  draft.redirect(layer.weight, value)
-  draft.nodes.push(...added)
-  return { value, own, parameters }
+  if (latent === layer.weight) return alive
+  return draft.add('Reshape', [alive, draft.constant(`${layer.weight}.shape`, int64(tensor.shape))])
 }
 
 /** What is all zero stays that: no gradient reaches it. */
@@ -307,62 +304,4 @@ export function freeze(
   return 'levels' in found
     ? { ...found, codes: Uint16Array.from(codes) }
     : { ...found, codes: Int16Array.from(codes), scale: product / squares }
-}
-
-/** How many validation examples the frozen model is compared on, and how far apart the outputs may be, relatively. */
-const EXAMPLES = 32
-const TOLERANCE = 1e-3
-/** The same where weights are stored in halves. */
-const HALF_TOLERANCE = 2e-2
-
-/** Compares the outputs of the frozen model with those of the graph that was trained. */
-export async function checkFrozen(name: string, graph: Model, frozen: Model, context: Context): Promise<ProofCheck> {
-  const check = `${name}: the frozen network computes what was trained`
-  const { validation } = context.data!
-  const size = Math.min(EXAMPLES, validation.size)
-  if (size === 0) return { check, passed: true, leftOut: true, detail: 'there are no validation examples' }
-  const { inputs } = await validation.batch(Array.from({ length: size }, (_, i) => i))
-  const wide = toFloat32Model(frozen)
-  const outputs = await Promise.all(
-    [graph, wide].map(async (model) => {
-      const predictor = await createPredictor(model, validation.inputShape, context.engine)
-      try {
-        return (await predictor.predict(inputs)).data
-      } finally {
-        await predictor.close()
-      }
-    }),
-  )
-  const [trained, written] = outputs
-  const largest = trained.reduce((most, value) => Math.max(most, Math.abs(value)), 0)
-  const apart = trained.reduce((most, value, i) => Math.max(most, Math.abs(value - written[i])), 0)
-  const difference = apart === 0 ? 0 : apart / largest
-  return {
-    check,
-    passed: difference <= (wide === frozen ? TOLERANCE : HALF_TOLERANCE),
-    detail: `outputs for ${size} validation examples differ by ${difference.toExponential(1)} of the largest`,
-  }
-}
-
-/**
- * @param wanted the weights, or other values of layers, that are to learn.
- * @throws UsageError naming the first layer on which the trained output does not depend in a way that has a gradient.
- */
-export function checkReached(model: Model, wanted: readonly Pick<Layer, 'name' | 'weight'>[]): void {
-  const { graph } = lift(model)
-  const index = graphIndex(graph)
-  const reached = new Set<string>()
-  const pending = graph.outputs.slice(0, 1).map(({ name }) => name)
-  for (let value = pending.pop(); value !== undefined; value = pending.pop()) {
-    if (reached.has(value)) continue
-    reached.add(value)
-    const node = index.producer(value)
-    if (node && operators.get(operatorKey(node))?.differentiable !== 'none') pending.push(...valuesRead(node))
-  }
-  const lost = wanted.find(({ weight }) => !reached.has(weight))
-  if (lost)
-    throw new UsageError('no-gradient-reaches', `no gradient reaches what '${lost.name}' is to learn`, {
-      place: lost.name,
-      hint: 'Exclude the layer, or set retrain: false to quantize what is there.',
-    })
 }

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { meanMagnitude } from '../../tensor/magnitudes.ts'
 import { int64 } from '../../tensor/tensor.ts'
 import { defineWeightQuantizer, type LatentWeight } from './family.ts'
 import { asNumber, asScales, largestFirst, largestSize, straightThrough } from './latent-steps.ts'
@@ -90,9 +91,11 @@ function limitInGraph(weight: LatentWeight<Options>): string {
 /** The mean size of the weights above the threshold of each sign; where one has none, that of the others. */
 function meansOf(weights: Float32Array, options: Options) {
   const limit = limitOf(weights, options)
-  const mean = (values: Float32Array) => values.reduce((sum, value) => sum + Math.abs(value), 0) / values.length
   const [above, below] = [weights.filter((weight) => weight > limit), weights.filter((weight) => weight < -limit)]
-  return { positive: mean(above.length > 0 ? above : below), negative: mean(below.length > 0 ? below : above) }
+  return {
+    positive: meanMagnitude(above.length > 0 ? above : below),
+    negative: meanMagnitude(below.length > 0 ? below : above),
+  }
 }
 
 /** Equation 6: [n] -> places [n] among -Wn, 0 and Wp. */

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { largestMagnitude } from '../../tensor/magnitudes.ts'
 import { bitsOption, defineWeightQuantizer, type LatentWeight, type ScaledCodes } from './family.ts'
 import { fitScale } from './fit-scale.ts'
 import { asNumber, largestSize, straightThrough } from './latent-steps.ts'
@@ -59,7 +60,7 @@ function shareOf(weights: Float32Array, options: Options): number {
   if (!options.symmetric) return bestShare(weights, options.bits)
   const most = 2 ** (options.bits - 1) - 1
   const nearest = (value: number) => Math.max(-most, Math.min(most, Math.round(value)))
-  return (fitScale(weights, nearest, most) * most) / largestOf(weights)
+  return (fitScale(weights, nearest, most) * most) / largestMagnitude(weights)
 }
 
 function round(weights: Float32Array, options: Options, share: number): ScaledCodes {
@@ -68,14 +69,10 @@ function round(weights: Float32Array, options: Options, share: number): ScaledCo
     : roundAsymmetric(weights, options.bits, share)
 }
 
-function largestOf(weights: Float32Array): number {
-  return weights.reduce((top, weight) => Math.max(top, Math.abs(weight)), 0)
-}
-
 /** Section 2.2, with one code less on the negative side: code = clip(round(w / Δ)). */
 function roundSymmetric(weights: Float32Array, bits: number, share: number): ScaledCodes {
   const most = 2 ** (bits - 1) - 1
-  const scale = (share * largestOf(weights)) / most
+  const scale = (share * largestMagnitude(weights)) / most
   const code = (weight: number) => Math.max(-most, Math.min(most, Math.round(weight / scale)))
   return { codes: Int16Array.from(weights, code), scale }
 }

@@ -4,6 +4,7 @@ import type { Layer } from '../../ir/rewrite.ts'
 import type { Paper } from '../../paper.ts'
 import { dtypes } from '../../tensor/dtype.ts'
 import { fromFloat32, toFloat32 } from '../../tensor/half.ts'
+import { largestMagnitude } from '../../tensor/magnitudes.ts'
 import { createRandom, type Random } from '../../tensor/random.ts'
 import { elementCount, type Tensor } from '../../tensor/tensor.ts'
 import { trainableParameters } from '../../training/parameters.ts'
@@ -167,7 +168,7 @@ function withFewestBits(
   let tried = bits
   if (maxError !== undefined) {
     // Equal steps over the range have an error of step / √12: an estimate from below for where to begin.
-    const largest = weights.reduce((most, value) => Math.max(most, Math.abs(value)), 0)
+    const largest = largestMagnitude(weights)
     const levels = (2 * largest) / (Math.sqrt(12 / weights.length) * maxError * Math.max(size, Number.MIN_VALUE))
     tried = Math.min(bits, Math.max(1, Math.floor(Math.log2(levels)) - 2))
   }

@@ -8,6 +8,7 @@ import { firstExponent, toFlexpoint, type FlexpointFormat } from '../../ir/famil
 import { neededFor, reachedFrom } from '../../ir/graph.ts'
 import { ESPALIER_DOMAIN, type Model, type Node } from '../../ir/model.ts'
 import { inferShapes } from '../../ir/shapes.ts'
+import { largestMagnitude } from '../../tensor/magnitudes.ts'
 import { float32, int64, scalar, type Tensor } from '../../tensor/tensor.ts'
 import { freshInput } from '../forward.ts'
 import type { TrainingSettings } from '../settings.ts'
@@ -115,7 +116,7 @@ export function createFlexpoint(format: FlexpointFormat, parameters: readonly st
     },
     start(parameter, initial) {
       const data = initial.data as Float32Array
-      const largest = data.reduce((most, value) => Math.max(most, Math.abs(value)), 0)
+      const largest = largestMagnitude(data)
       if (!data.every(Number.isFinite))
         throw new ModelError('not-finite', `'${parameter}' has values that are not finite`, {
           place: parameter,

@@ -1,6 +1,12 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { floorLog2, nearestPower, nearestPowerOfTwo, roundLog2 } from '../../../src/tensor/powers-of-two.ts'
+import {
+  floorLog2,
+  nearestAmongPowers,
+  nearestPowerOfTwo,
+  roundLog2,
+  roundSignificant,
+} from '../../../src/tensor/powers-of-two.ts'
 
 describe('powers of two', () => {
   it('are found exactly', () => {
@@ -9,12 +15,12 @@ describe('powers of two', () => {
         const value = factor * 2 ** exponent
         expect(floorLog2(value)).toBe(exponent)
         expect(roundLog2(-value)).toBe(Math.round(Math.log2(value)) + 0)
-        expect(nearestPower(-value, -200, 200)).toBe(factor < 1.5 ? exponent : exponent + 1)
+        expect(nearestAmongPowers(-value, -200, 200)).toBe(-(2 ** (factor < 1.5 ? exponent : exponent + 1)))
       }
-    expect(nearestPower(0, -3, 3)).toBeUndefined()
-    expect(nearestPower(0.0624, -3, 3)).toBeUndefined()
-    expect(nearestPower(0.0625, -3, 3)).toBe(-3)
-    expect(nearestPower(100, -3, 3)).toBe(3)
+    expect(nearestAmongPowers(0, -3, 3)).toBe(0)
+    expect(nearestAmongPowers(0.0624, -3, 3)).toBe(0)
+    expect(nearestAmongPowers(0.0625, -3, 3)).toBe(0.125)
+    expect(nearestAmongPowers(-100, -3, 3)).toBe(-8)
   })
 })
 
@@ -32,6 +38,25 @@ describe('AP2', () => {
         expect(Math.abs(Math.log2(x / power))).toBeLessThanOrEqual(0.5 + 1e-9)
         expect(nearestPowerOfTwo(-x)).toBe(-power)
       }),
+    )
+  })
+})
+
+describe('rounding to significant digits', () => {
+  it('keeps so many binary digits', () => {
+    expect(roundSignificant(0b101101, 4)).toBe(0b101100)
+    expect(roundSignificant(0b101111, 4)).toBe(0b110000)
+    expect([0, 1, 0.1, 15, 31].map((value) => roundSignificant(value, 4))).toEqual([0, 1, 13 / 128, 15, 32])
+    fc.assert(
+      fc.property(
+        fc.double({ min: 1e-30, max: 1e30, noNaN: true }),
+        fc.integer({ min: 1, max: 20 }),
+        (value, digits) => {
+          const rounded = roundSignificant(value, digits)
+          expect(Math.abs(rounded - value)).toBeLessThanOrEqual(value * 2 ** -digits)
+          expect(roundSignificant(rounded, digits)).toBe(rounded)
+        },
+      ),
     )
   })
 })

@@ -9,6 +9,7 @@ import { dtypes, type DType } from '../../../tensor/dtype.ts'
 import { fromNumbers, toNumbers } from '../../../tensor/elements.ts'
 import { fromFloat32, toFloat32 } from '../../../tensor/half.ts'
 import { createTensor, type Tensor } from '../../../tensor/tensor.ts'
+import { biasStep } from '../../quantization/integer-codes.ts'
 import type { ChannelAffine } from './affine.ts'
 import { scaledBook, scaledCodes, scaledFloats, type Scaled } from './scaled-weights.ts'
 
@@ -125,8 +126,7 @@ function scaledWeight(layer: Layer, factor: Float64Array, { draft, index, consta
 function biasInput(draft: Draft, { node, weight }: Layer, bias: Float64Array, type: DType, bits: number): string {
   const name = node.inputs[2] || weight.replace(/(\.weight)?(\.codes|\.indices)?$/, '.bias')
   if (bits >= FLOAT_BIAS) return draft.constant(name, fromNumbers(type, [bias.length], bias))
-  const largest = bias.reduce((most, value) => Math.max(most, Math.abs(value)), 0)
-  const step = largest === 0 ? 1 : 2 ** Math.ceil(Math.log2(largest / (2 ** (bits - 1) - 1)))
+  const step = biasStep(bias, bits)
   const stored = fromFloat32(type, [], Float32Array.of(step))
   if (toNumbers(stored)[0] !== step) return draft.constant(name, fromNumbers(type, [bias.length], bias))
   const values = Array.from(bias, (value) => Math.round(value / step))

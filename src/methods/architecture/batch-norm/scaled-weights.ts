@@ -7,6 +7,7 @@ import { intAttribute, type Node } from '../../../ir/model.ts'
 import type { Layer } from '../../../ir/rewrite.ts'
 import { dtypes, type DType } from '../../../tensor/dtype.ts'
 import { fromNumbers, toNumbers } from '../../../tensor/elements.ts'
+import { roundSignificant } from '../../../tensor/powers-of-two.ts'
 import { elementCount, type Tensor } from '../../../tensor/tensor.ts'
 
 /** What is to be written in the place of a weight. */
@@ -85,7 +86,7 @@ export function scaledCodes(input: CodesInput): Scaled | string {
   if (blocks && axis === outAxis) return 'its scales are for blocks of output channels'
   const oldAt = (i: number) => (old.length === 1 ? 0 : i)
   const exact = Float64Array.from({ length: elementCount(shape) }, (_, i) =>
-    significant(Math.abs(factor[channel(i)]) * old[oldAt(i)], bits),
+    roundSignificant(Math.abs(factor[channel(i)]) * old[oldAt(i)], bits),
   )
   const scales = stored(
     scale.dtype,
@@ -122,13 +123,6 @@ export function scaledCodes(input: CodesInput): Scaled | string {
     into.nodes[position] = { ...into.nodes[position], inputs, attributes }
   }
   return { dtype: scale.dtype, coded: true, write }
-}
-
-/** The nearest number of so many significant bits. */
-function significant(value: number, bits: number): number {
-  if (value === 0) return 0
-  const unit = 2 ** (Math.floor(Math.log2(value)) - bits + 1)
-  return Math.round(value / unit) * unit
 }
 
 function integerRange(dtype: DType): readonly [number, number] {

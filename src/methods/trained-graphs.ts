@@ -1,0 +1,73 @@
+/** What holds of a graph that is trained in a model's place: gradients reach what learns, and what is frozen computes it. */
+import { UsageError } from '../errors.ts'
+import { graphIndex, valuesRead } from '../ir/graph.ts'
+import { operatorKey, type Model } from '../ir/model.ts'
+import { operators } from '../ir/ops/index.ts'
+import { toFloat32Model } from '../ir/precision.ts'
+import type { Layer } from '../ir/rewrite.ts'
+import { largestMagnitude } from '../tensor/magnitudes.ts'
+import { lift } from '../training/lift.ts'
+import { createPredictor } from '../training/predictor.ts'
+import type { Context, ProofCheck } from './method.ts'
+
+/**
+ * Refuses to train what would learn nothing.
+ * @param wanted the weights, or other values of layers, that are to learn.
+ * @throws UsageError naming the first layer on which the trained output does not depend in a way that has a gradient.
+ */
+export function checkReached(model: Model, wanted: readonly Pick<Layer, 'name' | 'weight'>[]): void {
+  const { graph } = lift(model)
+  const index = graphIndex(graph)
+  const reached = new Set<string>()
+  const pending = graph.outputs.slice(0, 1).map(({ name }) => name)
+  for (let value = pending.pop(); value !== undefined; value = pending.pop()) {
+    if (reached.has(value)) continue
+    reached.add(value)
+    const node = index.producer(value)
+    if (node && operators.get(operatorKey(node))?.differentiable !== 'none') pending.push(...valuesRead(node))
+  }
+  const lost = wanted.find(({ weight }) => !reached.has(weight))
+  if (lost)
+    throw new UsageError('no-gradient-reaches', `no gradient reaches what '${lost.name}' is to learn`, {
+      place: lost.name,
+      hint: 'Exclude the layer, or set retrain: false to quantize what is there.',
+    })
+}
+
+/** How many validation examples the frozen model is compared on, and how far apart the outputs may be, relatively. */
+const EXAMPLES = 32
+const TOLERANCE = 1e-3
+/** The same where weights are stored in halves. */
+const HALF_TOLERANCE = 2e-2
+
+/**
+ * Compares the outputs of the frozen model with those of the graph that was trained, on examples of the validation data.
+ * @param name of the method, for the report.
+ */
+export async function checkFrozen(name: string, graph: Model, frozen: Model, context: Context): Promise<ProofCheck> {
+  const check = `${name}: the frozen network computes what was trained`
+  const { validation } = context.data!
+  const size = Math.min(EXAMPLES, validation.size)
+  if (size === 0) return { check, passed: true, leftOut: true, detail: 'there are no validation examples' }
+  const { inputs } = await validation.batch(Array.from({ length: size }, (_, i) => i))
+  const wide = toFloat32Model(frozen)
+  const outputs = await Promise.all(
+    [graph, wide].map(async (model) => {
+      const predictor = await createPredictor(model, validation.inputShape, context.engine)
+      try {
+        return (await predictor.predict(inputs)).data
+      } finally {
+        await predictor.close()
+      }
+    }),
+  )
+  const [trained, written] = outputs
+  const largest = largestMagnitude(trained)
+  const apart = largestMagnitude(trained.map((value, i) => value - written[i]))
+  const difference = apart === 0 ? 0 : apart / largest
+  return {
+    check,
+    passed: difference <= (wide === frozen ? TOLERANCE : HALF_TOLERANCE),
+    detail: `outputs for ${size} validation examples differ by ${difference.toExponential(1)} of the largest`,
+  }
+}
