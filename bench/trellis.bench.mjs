@@ -19,7 +19,7 @@ const { onnxruntime } = await built('engines/onnxruntime.js')
 const { readModelFile } = await built('formats/onnx/file.js')
 const { layers } = await built('ir/rewrite.js')
 const { inputMoments } = await built('methods/calibration.js')
-const { quantizeLayer } = await built('methods/quantization/quantize-layer.js')
+const { quantizeLayer } = await built('methods/quantization/rate-distortion/quantize-layer.js')
 const { weightRows } = await built('methods/weight-rows.js')
 const { toFloat32 } = await built('tensor/half.js')
 

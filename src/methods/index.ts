@@ -45,22 +45,22 @@ import { signActivations } from './quantization/activations/sign-activations.ts'
 import { ternaryActivations } from './quantization/activations/ternary-activations.ts'
 import { uniformActivations } from './quantization/activations/uniform-activations.ts'
 import { xnorActivations } from './quantization/activations/xnor-activations.ts'
-import { admmQuantization } from './quantization/admm-quantization.ts'
-import { binarizedNeuralNetworks } from './quantization/binarized-neural-networks.ts'
-import { binaryConnect } from './quantization/binary-connect.ts'
-import { binaryWeightNetworks } from './quantization/binary-weight-networks.ts'
-import { binaryWeightsHashing } from './quantization/binary-weights-hashing.ts'
-import { dorefaWeights } from './quantization/dorefa-weights.ts'
-import { entropyPenalised } from './quantization/entropy-penalised.ts'
-import { incrementalNetworkQuantization } from './quantization/incremental-network-quantization.ts'
-import { learnedStepSizeWeights } from './quantization/learned-step-size-weights.ts'
-import { quantizedNeuralNetworks } from './quantization/quantized-neural-networks.ts'
-import { rateDistortion } from './quantization/rate-distortion.ts'
-import { shiftCnn } from './quantization/shift-cnn.ts'
+import { entropyPenalised } from './quantization/rate-distortion/entropy-penalised.ts'
+import { rateDistortion } from './quantization/rate-distortion/rate-distortion.ts'
 import { ternaryNeuralNetworks } from './quantization/ternary-neural-networks.ts'
-import { ternaryWeightNetworks } from './quantization/ternary-weight-networks.ts'
-import { trainedTernaryQuantization } from './quantization/trained-ternary-quantization.ts'
-import { uniform } from './quantization/uniform.ts'
+import { admmQuantization } from './quantization/weights/admm-quantization.ts'
+import { binarizedNeuralNetworks } from './quantization/weights/binarized-neural-networks.ts'
+import { binaryConnect } from './quantization/weights/binary-connect.ts'
+import { binaryWeightNetworks } from './quantization/weights/binary-weight-networks.ts'
+import { binaryWeightsHashing } from './quantization/weights/binary-weights-hashing.ts'
+import { dorefaWeights } from './quantization/weights/dorefa-weights.ts'
+import { incrementalNetworkQuantization } from './quantization/weights/incremental-network-quantization.ts'
+import { learnedStepSizeWeights } from './quantization/weights/learned-step-size-weights.ts'
+import { quantizedNeuralNetworks } from './quantization/weights/quantized-neural-networks.ts'
+import { shiftCnn } from './quantization/weights/shift-cnn.ts'
+import { ternaryWeightNetworks } from './quantization/weights/ternary-weight-networks.ts'
+import { trainedTernaryQuantization } from './quantization/weights/trained-ternary-quantization.ts'
+import { uniform } from './quantization/weights/uniform.ts'
 import { kMeans } from './sharing/k-means.ts'
 
 const records: readonly Method[] = [
@@ -109,19 +109,19 @@ const records: readonly Method[] = [
   ternaryActivations,
   uniformActivations,
   xnorActivations,
+  entropyPenalised,
+  rateDistortion,
+  ternaryNeuralNetworks,
   admmQuantization,
   binarizedNeuralNetworks,
   binaryConnect,
   binaryWeightNetworks,
   binaryWeightsHashing,
   dorefaWeights,
-  entropyPenalised,
   incrementalNetworkQuantization,
   learnedStepSizeWeights,
   quantizedNeuralNetworks,
-  rateDistortion,
   shiftCnn,
-  ternaryNeuralNetworks,
   ternaryWeightNetworks,
   trainedTernaryQuantization,
   uniform,

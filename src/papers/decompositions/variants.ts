@@ -2,8 +2,8 @@
 import type { Method } from '../../methods/method.ts'
 import { fixedPointFactorization } from '../../methods/factorization/fixed-point-factorization.ts'
 import { semiBinaryDecomposition } from '../../methods/factorization/semi-binary-decomposition.ts'
-import { binaryWeightNetworks } from '../../methods/quantization/binary-weight-networks.ts'
-import { uniform } from '../../methods/quantization/uniform.ts'
+import { binaryWeightNetworks } from '../../methods/quantization/weights/binary-weight-networks.ts'
+import { uniform } from '../../methods/quantization/weights/uniform.ts'
 
 /** One method in one orientation, at several numbers of bits. */
 export interface Variant {

@@ -1,8 +1,8 @@
-import { binarizedNeuralNetworks } from '../../methods/quantization/binarized-neural-networks.ts'
-import { binaryWeightNetworks } from '../../methods/quantization/binary-weight-networks.ts'
+import { binarizedNeuralNetworks } from '../../methods/quantization/weights/binarized-neural-networks.ts'
+import { binaryWeightNetworks } from '../../methods/quantization/weights/binary-weight-networks.ts'
 import { hwgq } from '../../methods/quantization/activations/hwgq.ts'
 import { dorefaNet, lowPrecisionWeightsAndActivations, xnorNet } from '../../paper.ts'
-import { ternaryWeightNetworks } from '../../methods/quantization/ternary-weight-networks.ts'
+import { ternaryWeightNetworks } from '../../methods/quantization/weights/ternary-weight-networks.ts'
 import { defineLowBitRow } from '../low-bit-lenet.ts'
 
 /** How they all train, and their twin in full precision. */

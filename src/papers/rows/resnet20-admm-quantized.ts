@@ -1,4 +1,4 @@
-import { admmQuantization } from '../../methods/quantization/admm-quantization.ts'
+import { admmQuantization } from '../../methods/quantization/weights/admm-quantization.ts'
 import { defineResNet20Row, lowBitTraining, type ResNet20Row } from '../resnet20.ts'
 
 /** ADMM with zero and so many powers of two. */

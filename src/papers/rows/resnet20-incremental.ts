@@ -1,4 +1,4 @@
-import { incrementalNetworkQuantization } from '../../methods/quantization/incremental-network-quantization.ts'
+import { incrementalNetworkQuantization } from '../../methods/quantization/weights/incremental-network-quantization.ts'
 import { defineResNet20Row, lowBitTraining, type ResNet20Row } from '../resnet20.ts'
 
 /** INQ with so many bits: epochs after each portion but the last, how exponents are chosen, and what may be lost. */

@@ -1,4 +1,4 @@
-import { trainedTernaryQuantization } from '../../methods/quantization/trained-ternary-quantization.ts'
+import { trainedTernaryQuantization } from '../../methods/quantization/weights/trained-ternary-quantization.ts'
 import { defineResNet20Row, lowBitTraining } from '../resnet20.ts'
 
 const recipe = `

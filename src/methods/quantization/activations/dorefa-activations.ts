@@ -1,6 +1,6 @@
 import { dorefaNet } from '../../../paper.ts'
-import { activationBits, defineActivationQuantizer } from './family.ts'
-import { gridParameters, quantizeUniform } from './uniform-grid.ts'
+import { activationBits, defineActivationQuantizer } from './family/family.ts'
+import { gridParameters, quantizeUniform } from './family/uniform-grid.ts'
 
 /**
  * quantize_k(clip(x, 0, 1)) with quantize_k(r) = round((2^k - 1) r) / (2^k - 1), equations 5 and 11: 2^k values from 0

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { float32 } from '../../../tensor/tensor.ts'
-import { halfWaveLevels } from '../gaussian-levels.ts'
-import { activationBits, defineActivationQuantizer, type ValueStatistics } from './family.ts'
+import { halfWaveLevels } from './gaussian-levels.ts'
+import { activationBits, defineActivationQuantizer, type ValueStatistics } from './family/family.ts'
 
 /**
  * The ReLU as a step function of 2^bits levels: the ones of least squared error where what stands in front of it is

@@ -2,7 +2,7 @@ import { float } from '../../../ir/draft.ts'
 import { toFloat32 } from '../../../tensor/half.ts'
 import { float32 } from '../../../tensor/tensor.ts'
 import { learnedStepSizeQuantization } from '../../../paper.ts'
-import { activationBits, defineActivationQuantizer } from './family.ts'
+import { activationBits, defineActivationQuantizer } from './family/family.ts'
 
 /** Steps are kept above this. */
 const LEAST = 2 ** -20

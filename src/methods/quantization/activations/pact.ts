@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { fromNumbers } from '../../../tensor/elements.ts'
 import { float32 } from '../../../tensor/tensor.ts'
-import { activationBits, defineActivationQuantizer } from './family.ts'
+import { activationBits, defineActivationQuantizer } from './family/family.ts'
 
 /** Clipping levels are kept above this, so that a step never is 0. */
 const LEAST = 2 ** -20

@@ -2,8 +2,8 @@ import { z } from 'zod'
 import { lowPrecisionWeightsAndActivations } from '../../../paper.ts'
 import { float32, type Tensor } from '../../../tensor/tensor.ts'
 import { floorLog2, roundLog2 } from '../../../tensor/powers-of-two.ts'
-import { activationBits, defineActivationQuantizer } from './family.ts'
-import { gridParameters, quantizeUniform } from './uniform-grid.ts'
+import { activationBits, defineActivationQuantizer } from './family/family.ts'
+import { gridParameters, quantizeUniform } from './family/uniform-grid.ts'
 
 /** The exponent of the smallest power that is used: half of it is a normal float32 too. */
 const SMALLEST_POWER = -120

@@ -1,5 +1,5 @@
 import { binarizedNeuralNetworks } from '../../../paper.ts'
-import { defineActivationQuantizer } from './family.ts'
+import { defineActivationQuantizer } from './family/family.ts'
 
 /**
  * Layers read 1 or -1 by the sign of what stood in front of the ReLU, zero counting as positive; the gradient passes

@@ -1,4 +1,4 @@
-import { defineActivationQuantizer } from './family.ts'
+import { defineActivationQuantizer } from './family/family.ts'
 
 /**
  * -1, 0 and 1 in the place of an activation, as the paper's teacher has them: while it is trained, a neuron fires with

@@ -1,8 +1,8 @@
 import { z } from 'zod'
 import { UsageError } from '../../../errors.ts'
 import { integerArithmeticOnlyInference } from '../../../paper.ts'
-import { activationBits, defineActivationQuantizer, type ValueStatistics } from './family.ts'
-import { gridParameters, onGrid, quantizeUniform, uniformGrid } from './uniform-grid.ts'
+import { activationBits, defineActivationQuantizer, type ValueStatistics } from './family/family.ts'
+import { gridParameters, onGrid, quantizeUniform, uniformGrid } from './family/uniform-grid.ts'
 
 /** Shares of the observed range that `range: mse` tries. */
 const SHARES = Array.from({ length: 100 }, (_, i) => (100 - i) / 100)

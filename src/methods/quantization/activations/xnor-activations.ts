@@ -3,7 +3,7 @@ import { intAttribute, intsAttribute } from '../../../ir/model.ts'
 import { windowAttributes, windowsOf } from '../../../ir/windows.ts'
 import { xnorNet } from '../../../paper.ts'
 import { int64 } from '../../../tensor/tensor.ts'
-import { defineActivationQuantizer, type LayerProduct } from './family.ts'
+import { defineActivationQuantizer, type LayerProduct } from './family/family.ts'
 
 /**
  * Section 3.2: I * W is taken to be (sign(I) * sign(W)) K α, where K holds the mean absolute input under each window;

@@ -3,7 +3,7 @@ import type { Model } from '../../../ir/model.ts'
 import { layers } from '../../../ir/rewrite.ts'
 import { toNumbers } from '../../../tensor/elements.ts'
 import type { Context } from '../../method.ts'
-import { watchValues } from '../activations/statistics.ts'
+import { watchValues } from '../activations/family/statistics.ts'
 
 /** A layer of neurons in both models. */
 export interface Pair {

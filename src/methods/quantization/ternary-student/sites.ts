@@ -11,7 +11,7 @@ import type { Tensor } from '../../../tensor/tensor.ts'
 import { lift } from '../../../training/lift.ts'
 import { affineOf, isBatchNorm } from '../../architecture/batch-norm/affine.ts'
 import { outputChannelAxis } from '../../calibration-sensitivity.ts'
-import { standardForm } from '../activations/standard-form.ts'
+import { standardForm } from '../activations/family/standard-form.ts'
 import { withIntegerCodes } from '../integer-codes.ts'
 
 /** A layer of the teacher behind which a ternary activation stands. */

@@ -1,0 +1,365 @@
+import { z } from 'zod'
+import { constantValues } from '../../../../ir/constant-values.ts'
+import type { Model } from '../../../../ir/model.ts'
+import { toFloat32Model } from '../../../../ir/precision.ts'
+import { layers } from '../../../../ir/rewrite.ts'
+import type { Paper } from '../../../../paper.ts'
+import { fromFloat32, toFloat32 } from '../../../../tensor/half.ts'
+import type { Tensor } from '../../../../tensor/tensor.ts'
+import { withCodebooks } from '../../../codebooks.ts'
+import {
+  chooseLayers,
+  layerChoiceOptions,
+  layerOverrides,
+  optionsOfLayer,
+  withoutDefault,
+  withoutDefaults,
+} from '../../../layer-choice.ts'
+import { defineMethod, type Context, type Method, type ProofCheck } from '../../../method.ts'
+import type { Masks } from '../../../held-weights.ts'
+import { masksOfZeros } from '../../../pruning/masks.ts'
+import { retrainOption, retrains, type RetrainOption } from '../../../retraining.ts'
+import { checkFrozen, checkReached } from '../../../trained-graphs.ts'
+import { finiteLayer, isPlainFloat } from '../../../weights.ts'
+import { biasCodes, withIntegerBias, withIntegerCodes } from '../../integer-codes.ts'
+import {
+  choosePrecisions,
+  choosesPrecision,
+  mixedPrecisionOptions,
+  type LayerToChoose,
+  type MixedPrecisionOptions,
+} from './mixed-precision.ts'
+import {
+  quantizedLayer,
+  type GranularityOptions,
+  type QuantizedLayer,
+  type QuantizedWeights,
+} from './quantized-layer.ts'
+import { freeze, trainThrough, type LayerToTrain, type TrainedForm, type TrainedWeight } from './trained-form.ts'
+
+export type { LatentWeight, TrainedForm } from './trained-form.ts'
+export type { BookCodes, QuantizedWeights, ScaledCodes } from './quantized-layer.ts'
+
+const granularities = ['tensor', 'channel', 'group'] as const
+
+/** The options of every weight quantizer that can be set for single layers too. */
+const layerOptions = {
+  granularity: z
+    .enum(granularities)
+    .describe('one scale a layer, one an output channel, or one for each group of inputs of a filter'),
+  groupSize: z
+    .number()
+    .int()
+    .min(2)
+    .max(65536)
+    .default(64)
+    .describe('inputs that share a scale with granularity: group; in a convolution those of one place of the kernel'),
+}
+
+const biasBits = z.number().int().min(2).max(16).optional().describe('bits of a bias; default: biases stay as they are')
+
+/** Bits of a code, between two bounds. */
+export function bitsOption(least: number, most: number, otherwise: number) {
+  return z.number().int().min(least).max(most).default(otherwise).describe('bits of a code')
+}
+
+type Own<Shape extends z.ZodRawShape> = z.infer<z.ZodObject<Shape>>
+
+/** What the paper's file supplies. */
+export interface WeightQuantizer<Name extends string, Shape extends z.ZodRawShape> {
+  readonly name: Name
+  readonly summary: string
+  readonly paper: Paper
+  /** What the paper lays a scale over; the default of the option. */
+  readonly granularity: GranularityOptions['granularity']
+  /** Options of its own, each with a default, that can also be set for single layers. */
+  readonly options: Shape
+  /** Those of them that are about the training as a whole: they cannot be set for single layers. */
+  readonly whole?: readonly (keyof Shape & string)[]
+  /** The whole-number option that is larger where codes say more, if there is one: it is what `strength` turns. */
+  readonly precision?: keyof Shape & string
+  /**
+   * Codes and scale, or codes and codebook, of weights that share them: a pure function, the projection on what the
+   * method can represent, that a training with latent weights asks as well as the conversion of a trained model.
+   * @param weights finite, at least one of them not zero; not changed.
+   */
+  quantize(weights: Float32Array, options: Own<Shape>): QuantizedWeights
+  /** How the weights are trained, where the method trains them: the network computes with their quantized form. */
+  readonly trained?: TrainedForm<Own<Shape>>
+  /** A training of its own instead, after which `quantize` changes what it left free and nothing else. */
+  readonly training?: (schedule: TrainingSchedule<Own<Shape>>) => Promise<Model>
+}
+
+/** What a record with a training of its own gets. */
+export interface TrainingSchedule<Options> {
+  readonly model: Model
+  /** Those that will be quantized. */
+  readonly layers: readonly LayerToTrain<Options & GranularityOptions>[]
+  /** Those of the whole method; layers have their own. */
+  readonly options: Options
+  readonly settings: Exclude<RetrainOption, false>
+  readonly context: Context
+  /** What the values of a layer's weight become in the end, in the weight's layout. */
+  project(layer: LayerToTrain<Options & GranularityOptions>, values: Float32Array): Float32Array
+}
+
+type LayerOptions = GranularityOptions & Readonly<Record<string, unknown>>
+
+export type QuantizationOptions = LayerOptions &
+  MixedPrecisionOptions & {
+    readonly biasBits?: number
+    readonly retrain?: RetrainOption
+    readonly include?: readonly string[]
+    readonly exclude?: readonly string[]
+    readonly layers?: Readonly<Record<string, Partial<LayerOptions>>>
+  }
+
+/** A method of the registry that also tells its projection. */
+export type WeightQuantization<Name extends string, Shape extends z.ZodRawShape> = Method<Name, QuantizationOptions> &
+  Pick<WeightQuantizer<Name, Shape>, 'quantize'>
+
+type AnyQuantizer = WeightQuantizer<string, z.ZodRawShape>
+
+/**
+ * Makes the record of a method that writes weights in few bits. A record that says how they are trained has the option
+ * `retrain`, and with data the network is retrained before: latent weights in full precision learn while the network
+ * computes with their quantized form, and the frozen result is compared with the graph that was trained. In the result a weight is
+ * `DequantizeLinear(codes, scale)` with codes of 4, 8 or 16 bits, one scale a layer, a channel or a block of inputs; or,
+ * where values are no multiples of a scale, `Gather(codebook, Cast(codes))`. Biases stay as they are unless `biasBits`
+ * is set.
+ *
+ * Weights that are all zero stay zero, exactly, whether zero is among the method's values or not. A layer whose codes,
+ * scales and codebooks would take as much as its weights is skipped, and the report says why.
+ */
+export function defineWeightQuantizer<const Name extends string, Shape extends z.ZodRawShape>(
+  quantizer: WeightQuantizer<Name, Shape>,
+): WeightQuantization<Name, Shape> {
+  const any = quantizer as unknown as AnyQuantizer
+  const perLayer: z.ZodRawShape = {
+    ...quantizer.options,
+    granularity: layerOptions.granularity.default(quantizer.granularity),
+    groupSize: layerOptions.groupSize,
+  }
+  const single = Object.entries(perLayer).filter(([key]) => !quantizer.whole?.includes(key))
+  const unfilled = withoutDefaults(Object.fromEntries(single))
+  const { precision } = quantizer
+  const options = z.strictObject({
+    ...perLayer,
+    ...(precision === undefined ? {} : mixedPrecisionOptions),
+    biasBits,
+    ...(quantizer.trained || quantizer.training ? { retrain: retrainOption } : {}),
+    ...layerChoiceOptions,
+    layers: layerOverrides(unfilled),
+  }) as unknown as z.ZodType<QuantizationOptions>
+  const method = defineMethod<Name, QuantizationOptions>({
+    name: quantizer.name,
+    family: 'quantization',
+    summary: quantizer.summary,
+    paper: quantizer.paper,
+    needs: [],
+    options,
+    ...(precision === undefined ? {} : { strength: strengthBy(precision, unfilled[precision]) }),
+    apply: async (model, given, context) => quantizeModel(model, any, given, context),
+  })
+  return Object.freeze({ ...method, quantize: quantizer.quantize })
+}
+
+/** At strength 0 codes say three bits, or the like, more than was asked for, at 2 three less; as far as bounds allow. */
+function strengthBy(key: string, schema: z.core.$ZodType) {
+  const { minValue, maxValue } = schema as z.ZodNumber
+  const turned = <A extends Readonly<Record<string, unknown>>>(item: A, strength: number): A => {
+    if (item[key] === undefined) return item
+    const wanted = Math.round((item[key] as number) + 3 * (1 - strength))
+    return { ...item, [key]: Math.min(maxValue!, Math.max(minValue!, wanted)) }
+  }
+  const average = ({ averageBits }: QuantizationOptions, strength: number) =>
+    averageBits === undefined ? {} : { averageBits: Math.min(16, Math.max(1, averageBits + 3 * (1 - strength))) }
+  return (given: QuantizationOptions, strength: number): QuantizationOptions => ({
+    ...turned(given, strength),
+    ...average(given, strength),
+    layers:
+      given.layers && Object.fromEntries(Object.entries(given.layers).map(([name, o]) => [name, turned(o, strength)])),
+  })
+}
+
+type AnyLayer = LayerToTrain<LayerOptions>
+
+interface Done {
+  readonly chosen: AnyLayer
+  readonly tensor: Tensor
+  readonly weights: Float32Array
+  readonly result: QuantizedLayer
+}
+
+async function quantizeModel(
+  given: Model,
+  quantizer: AnyQuantizer,
+  options: QuantizationOptions,
+  context: Context,
+): Promise<Model> {
+  const all = chooseLayers(given, options, context).map((layer): AnyLayer => {
+    return { layer, options: optionsOfLayer(options, layer, given) }
+  })
+  const chosen = await withPrecisions(given, quantizer, all, options, context)
+  const untrained = quantizeAll(given, quantizer, chosen, context)
+  const learns = (quantizer.trained ?? quantizer.training) !== undefined && retrains(options.retrain, context)
+  if (!learns || untrained.length === 0) return written(given, quantizer, untrained, options, context)
+  const kept = untrained.map((done) => done.chosen)
+  const settings = options.retrain || {}
+  if (quantizer.training) {
+    const schedule = { model: given, layers: kept, options, settings, context, project: projection(given, quantizer) }
+    checkReached(
+      toFloat32Model(given),
+      kept.map(({ layer }) => layer),
+    )
+    const model = await quantizer.training(schedule)
+    const frozen = quantizeAll(model, quantizer, kept, context)
+    const result = written(model, quantizer, frozen, options, context)
+    if (context.proved && options.biasBits === undefined && frozen.length === kept.length)
+      context.proved(await checkFrozen(quantizer.name, toFloat32Model(model), result, context))
+    return result
+  }
+  const held = zerosToHold(given, untrained)
+  const trained = await trainThrough(given, kept, quantizer.trained!, { settings, held }, context)
+  const frozen = quantizeAll(trained.model, quantizer, kept, context, trained.weights)
+  const model = written(trained.model, quantizer, frozen, options, context)
+  if (context.proved && options.biasBits === undefined && frozen.length === kept.length)
+    context.proved(await checkFrozen(quantizer.name, trained.graph, model, context))
+  return model
+}
+
+/** The zeros of pruned layers, where the quantizer has a zero and not all are: trained, they would come back. */
+function zerosToHold(model: Model, quantized: readonly Done[]): Masks {
+  const masks = masksOfZeros(model)
+  for (const { chosen, result } of quantized)
+    if (masks.get(chosen.layer.weight)?.some((mask, i) => mask === 0 && result.values[i] !== 0))
+      masks.delete(chosen.layer.weight)
+  for (const [name, mask] of masks) if (!mask.includes(1)) masks.delete(name)
+  return masks
+}
+
+/** The layers with the precisions that a budget gives them, where there is one; what `layers` sets for one stays. */
+async function withPrecisions(
+  model: Model,
+  quantizer: AnyQuantizer,
+  chosen: readonly AnyLayer[],
+  options: QuantizationOptions,
+  context: Context,
+): Promise<readonly AnyLayer[]> {
+  const { name, precision } = quantizer
+  if (precision === undefined || !choosesPrecision(options)) return chosen
+  const { minValue, maxValue } = withoutDefault(quantizer.options[precision]) as z.ZodNumber
+  const range = Array.from({ length: maxValue! - minValue! + 1 }, (_, i) => minValue! + i)
+  const toChoose = chosen.flatMap((one): LayerToChoose[] => {
+    const { layer } = one
+    if (!isPlainFloat(model, layer)) return []
+    const tensor = model.graph.initializers.get(layer.weight)!
+    const set = optionsOfLayer<Pick<QuantizationOptions, 'layers'>>({ layers: options.layers }, layer, model)
+    const own = (set as Partial<LayerOptions>)[precision]
+    const at = (value: number) => {
+      const found = quantizeOne(model, { layer, options: { ...one.options, [precision]: value } }, quantizer)
+      return typeof found === 'string' ? undefined : found.result
+    }
+    const precisions = own === undefined ? range : [own as number]
+    return [{ layer, tensor, weights: finiteLayer(model, layer), precisions, at }]
+  })
+  const found = await choosePrecisions({ method: name, model, layers: toChoose, options, context })
+  return chosen.map((one) => {
+    const value = found.get(one.layer.weight)
+    return value === undefined ? one : { ...one, options: { ...one.options, [precision]: value } }
+  })
+}
+
+/** The layers that can be quantized, as they will be; the others are reported. */
+function quantizeAll(
+  model: Model,
+  quantizer: AnyQuantizer,
+  chosen: readonly AnyLayer[],
+  context: Context,
+  trained?: ReadonlyMap<string, TrainedWeight>,
+): Done[] {
+  const done: Done[] = []
+  for (const [position, one] of chosen.entries()) {
+    const { layer } = one
+    context.signal?.throwIfAborted()
+    context.progress?.({ task: quantizer.name, done: position, total: chosen.length, detail: { layer: layer.name } })
+    const found = quantizeOne(model, one, quantizer, trained?.get(layer.weight))
+    if (typeof found === 'string') context.skip(layer.name, found)
+    else done.push(found)
+  }
+  context.progress?.({ task: quantizer.name, done: chosen.length, total: chosen.length })
+  return done
+}
+
+function quantizeOne(model: Model, chosen: AnyLayer, quantizer: AnyQuantizer, trained?: TrainedWeight): Done | string {
+  const { layer, options } = chosen
+  if (!isPlainFloat(model, layer)) return 'its weights are not plain floats: they were shared or quantized before'
+  const tensor = model.graph.initializers.get(layer.weight)!
+  const weights = trained?.weights ?? finiteLayer(model, layer)
+  if (weights.length === 0) return 'it has no weights'
+  const result = quantizedLayer(layer, tensor, weights, options, (own, places, part) =>
+    trained
+      ? freeze(quantizer.trained!, quantizer.quantize, { own, places, part, trained, options })
+      : quantizer.quantize(own, options),
+  )
+  return typeof result === 'string' ? result : { chosen, tensor, weights, result }
+}
+
+/** What a schedule asks: the values that weights will have. */
+function projection(model: Model, quantizer: AnyQuantizer) {
+  return ({ layer, options }: AnyLayer, values: Float32Array): Float32Array => {
+    const tensor = model.graph.initializers.get(layer.weight)!
+    const found = quantizedLayer(layer, tensor, values, options, (own) => quantizer.quantize(own, options))
+    return typeof found === 'string' ? values : found.values
+  }
+}
+
+/** The model with the codes in it, which proves that they say what was chosen. */
+function written(
+  model: Model,
+  { name }: AnyQuantizer,
+  done: readonly Done[],
+  options: QuantizationOptions,
+  context: Context,
+): Model {
+  const coded = done.flatMap(({ result }) => result.coded ?? [])
+  const shared = done.flatMap(({ result }) => result.shared ?? [])
+  const ofLayers = new Set(done.flatMap(({ chosen }) => chosen.layer.bias ?? []))
+  const biases = options.biasBits === undefined ? [] : biasCodes(model, options.biasBits, ofLayers)
+  const quantized = withCodebooks(withIntegerBias(withIntegerCodes(model, coded), biases), shared, false).model
+  if (done.length > 0) context.proved?.(checkValues(name, quantized, done))
+  return quantized
+}
+
+/** Computes each weight from the graph, as an engine will, and compares it with what the method chose. */
+function checkValues(name: string, quantized: Model, done: readonly Done[]): ProofCheck {
+  const check = `${name}: codes say the chosen values`
+  const value = constantValues(quantized)
+  const now = new Map(layers(quantized).map((layer) => [layer.name, layer]))
+  const errors: number[] = []
+  let [bits, count] = [0, 0]
+  for (const { chosen, tensor, weights, result } of done) {
+    const { layer } = chosen
+    const source = now.get(layer.name)?.source.find(({ op }) => op === (result.coded ? 'DequantizeLinear' : 'Gather'))
+    const computed = source && value(source.outputs[0])
+    const numbers = computed && toFloat32(fromFloat32(tensor.dtype, tensor.shape, toFloat32(computed)))
+    if (!numbers || numbers.some((number, i) => number !== result.values[i]))
+      return { check, passed: false, detail: `the weights of '${layer.name}' are not those that were chosen` }
+    errors.push(relativeError(weights, result.values))
+    bits += result.bits * weights.length
+    count += weights.length
+  }
+  const [least, most] = [Math.min(...errors), Math.max(...errors)].map((error) => error.toPrecision(2))
+  const detail = `${done.length} layers at ${(bits / count).toFixed(2)} bits a weight with scales, before entropy coding`
+  return { check, passed: true, detail: `${detail}; relative error of the weights ${least} to ${most}` }
+}
+
+/** The root mean square of the changes relative to that of the weights. */
+function relativeError(weights: Float32Array, values: Float32Array): number {
+  let [error, size] = [0, 0]
+  for (let i = 0; i < weights.length; i++) {
+    error += (values[i] - weights[i]) ** 2
+    size += weights[i] * weights[i]
+  }
+  return size === 0 ? 0 : Math.sqrt(error / size)
+}
