@@ -14,6 +14,7 @@ import { toFloat32 } from '../../../../../src/tensor/half.ts'
 import { float32 } from '../../../../../src/tensor/tensor.ts'
 import { patternData } from '../../../../support/small-data.ts'
 import { tinyModels } from '../../../../support/tiny-models.ts'
+import { valueOn } from '../../../../support/values.ts'
 
 const [{ model: mlp, inputShape, classes }] = tinyModels()
 const data = {
@@ -39,24 +40,12 @@ async function applied(method: Method, options: object, model: Model = mlp, more
   return { result, skipped }
 }
 
-/** A value of the graph on all training examples. */
-async function valueOf(model: Model, value: string): Promise<Float32Array> {
-  const draft = createDraft(model)
-  draft.outputs.splice(0)
-  draft.output(draft.add('Identity', [value], {}, { outputs: ['watched'] }), 'float32')
-  const session = await onnxruntime.createSession(draft.finish())
-  const { inputs } = await data.train.batch(Array.from({ length: data.train.size }, (_, i) => i))
-  const { watched } = await session.run({ x: inputs })
-  await session.close()
-  return toFloat32(watched)
-}
-
 /** What the second layer of the network reads, and what the ReLU in front of it would read. */
 async function activations(model: Model) {
   const [first, second] = layers(model)
   return {
-    before: await valueOf(model, first.node.outputs[0]),
-    read: await valueOf(model, dataInput(second)),
+    before: await valueOn(data.train, model, first.node.outputs[0]),
+    read: await valueOn(data.train, model, dataInput(second)),
   }
 }
 
@@ -162,7 +151,7 @@ describe('learned step sizes', () => {
 
   it('have negative codes where there are negative values', async () => {
     const { result } = await applied(learnedStepSize, { ends: true, include: ['fc1'], bits: 2, retrain: false })
-    const read = await valueOf(result, dataInput(layers(result)[0]))
+    const read = await valueOn(data.train, result, dataInput(layers(result)[0]))
     const step = [...read].find((value) => value > 0)!
     expect([...new Set(read)].sort((a, b) => a - b).map((value) => Math.round(value / step))).toEqual([-2, -1, 0, 1])
   })

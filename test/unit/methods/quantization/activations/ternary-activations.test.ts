@@ -2,7 +2,6 @@ import { describe, expect, it } from 'vitest'
 import { onnxruntime } from '../../../../../src/engines/onnxruntime.ts'
 import { createDraft } from '../../../../../src/ir/draft.ts'
 import { lower } from '../../../../../src/autodiff/lower.ts'
-import type { Model } from '../../../../../src/ir/model.ts'
 import { layers } from '../../../../../src/ir/rewrite.ts'
 import { verify } from '../../../../../src/ir/verify.ts'
 import type { ProofCheck } from '../../../../../src/methods/method.ts'
@@ -14,6 +13,7 @@ import { float32 } from '../../../../../src/tensor/tensor.ts'
 import { trainingForward } from '../../../../../src/training/forward.ts'
 import { patternData } from '../../../../support/small-data.ts'
 import { tinyModels } from '../../../../support/tiny-models.ts'
+import { valueOn } from '../../../../support/values.ts'
 
 const [{ model, inputShape, classes }] = tinyModels()
 const data = {
@@ -40,22 +40,14 @@ async function applied(options: object) {
   return result
 }
 
-async function valueOf(of: Model, value: string): Promise<Float32Array> {
-  const draft = createDraft(of)
-  draft.outputs.splice(0)
-  draft.output(draft.add('Identity', [value], {}, { outputs: ['watched'] }), 'float32')
-  const session = await onnxruntime.createSession(draft.finish())
-  const { inputs } = await data.train.batch(Array.from({ length: data.train.size }, (_, i) => i))
-  const { watched } = await session.run({ x: inputs })
-  await session.close()
-  return toFloat32(watched)
-}
-
 describe('ternary activations', () => {
   it('are the most probable of three values in what comes out, in integer codes', async () => {
     const result = await applied({ retrain: false })
     const [first, second] = layers(result)
-    const [before, read] = [await valueOf(result, first.node.outputs[0]), await valueOf(result, dataInput(second))]
+    const [before, read] = [
+      await valueOn(data.train, result, first.node.outputs[0]),
+      await valueOn(data.train, result, dataInput(second)),
+    ]
     for (const [i, x] of before.entries()) expect(read[i]).toBe(Math.abs(Math.tanh(x)) > 0.5 ? Math.sign(x) : 0)
     expect(new Set(read).size).toBe(3)
     const ops = result.graph.nodes.map(({ op }) => op)

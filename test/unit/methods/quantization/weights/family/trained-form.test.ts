@@ -203,17 +203,17 @@ describe('weights trained through their quantization', () => {
   it.each(cases.map(([method, options]) => ({ method, options, label: `${method.name} ${JSON.stringify(options)}` })))(
     'compute, frozen, what was trained: $label',
     async ({ method, options }) => {
-      for (const tiny of 'include' in options ? [mlp] : [mlp, cnn]) {
-        const { result, skipped, checks } = await trained(method, tiny, options)
-        expect(checks.map(({ check, passed, detail }) => [check, passed, detail])).toEqual([
-          [expect.stringContaining('codes say'), true, expect.any(String)],
-          [expect.stringContaining('computes what was trained'), true, expect.any(String)],
-        ])
-        const untouched = await trained(method, tiny, { ...options, retrain: false })
-        expect(skipped).toEqual(untouched.skipped)
-        const biases = (model: Model) => toFloat32(model.graph.initializers.get(layers(tiny.model)[0].bias!)!)
-        expect([...biases(result)]).not.toEqual([...biases(untouched.result)])
-      }
+      // Of the two, the second has convolutions as well as products.
+      const tiny = 'include' in options ? mlp : cnn
+      const { result, skipped, checks } = await trained(method, tiny, options)
+      expect(checks.map(({ check, passed, detail }) => [check, passed, detail])).toEqual([
+        [expect.stringContaining('codes say'), true, expect.any(String)],
+        [expect.stringContaining('computes what was trained'), true, expect.any(String)],
+      ])
+      const untouched = await trained(method, tiny, { ...options, retrain: false })
+      expect(skipped).toEqual(untouched.skipped)
+      const biases = (model: Model) => toFloat32(model.graph.initializers.get(layers(tiny.model)[0].bias!)!)
+      expect([...biases(result)]).not.toEqual([...biases(untouched.result)])
     },
   )
 
