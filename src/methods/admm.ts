@@ -1,4 +1,6 @@
-/** The alternating direction method of multipliers for weights that are to lie in a set: sparse ones, quantized ones. */
+/**
+ * The alternating direction method of multipliers for weights that are to lie in a set: sparse ones, quantized ones.
+ */
 import type { Draft } from '../ir/draft.ts'
 import type { Model } from '../ir/model.ts'
 import { fromFloat32, toFloat32 } from '../tensor/half.ts'
@@ -25,8 +27,8 @@ export interface AlternatingDirections {
 
 /**
  * Minimises f(W) subject to W = Z with Z in the set, in the scaled form of Boyd et al. 2011, section 3.1.1. In turns
- * W ← argmin f(W) + ρ/2 ‖W − Z + U‖², by training; Z ← the point of the set nearest to W + U; and U ← U + W − Z, the sum
- * of how far both were apart. It starts at the model's weights with U = 0.
+ * W ← argmin f(W) + ρ/2 ‖W − Z + U‖², by training; Z ← the point of the set nearest to W + U; and U ← U + W − Z, the
+ * sum of how far both were apart. It starts at the model's weights with U = 0.
  * @returns the model with the last W.
  */
 export async function alternateDirections(task: AlternatingDirections): Promise<Model> {

@@ -1,4 +1,6 @@
-/** Retraining in which single weights stay what they are: zeros of a pruned layer, values that are quantized already. */
+/**
+ * Retraining in which single weights stay what they are: zeros of a pruned layer, values that are quantized already.
+ */
 import { createDraft } from '../ir/draft.ts'
 import type { Model } from '../ir/model.ts'
 import { layers } from '../ir/rewrite.ts'
@@ -13,8 +15,8 @@ import { constantsOf, isPlainFloat, withInitializers } from './weights.ts'
 export type Masks = ReadonlyMap<string, Float32Array>
 
 /**
- * The model with `W · mask + held` in the place of each weight W, where `held` has the values that stay; without it where
- * all of these are zero. What is held is a constant: neither the gradient nor the decay of weights reaches it.
+ * The model with `W · mask + held` in the place of each weight W, where `held` has the values that stay; without it
+ * where all of these are zero. What is held is a constant: neither the gradient nor the decay of weights reaches it.
  */
 export function withHeld(model: Model, masks: Masks): Model {
   const draft = createDraft(model)

@@ -1,4 +1,7 @@
-/** What holds of a graph that is trained in a model's place: gradients reach what learns, and what is frozen computes it. */
+/**
+ * What holds of a graph that is trained in a model's place: gradients reach what learns, and what is frozen computes
+ * it.
+ */
 import { UsageError } from '../errors.ts'
 import { graphIndex, valuesRead } from '../ir/graph.ts'
 import { operatorKey, type Model } from '../ir/model.ts'
@@ -41,7 +44,8 @@ const TOLERANCE = 1e-3
 const HALF_TOLERANCE = 2e-2
 
 /**
- * Compares the outputs of the frozen model with those of the graph that was trained, on examples of the validation data.
+ * Compares the outputs of the frozen model with those of the graph that was trained, on examples of the validation
+ * data.
  * @param name of the method, for the report.
  */
 export async function checkFrozen(name: string, graph: Model, frozen: Model, context: Context): Promise<ProofCheck> {

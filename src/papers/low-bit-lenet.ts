@@ -1,4 +1,6 @@
-/** Low-bit networks for MNIST: what the rows of methods have in common that train with few-bit weights and activations. */
+/**
+ * Low-bit networks for MNIST: what the rows of methods have in common that train with few-bit weights and activations.
+ */
 import { parseRecipe } from '../pipelines/recipe.ts'
 import type { Paper } from '../paper.ts'
 import { evaluate } from '../training/evaluate.ts'

@@ -38,7 +38,9 @@ export interface ResNet20Row {
   readonly macsAtLeast?: number
   /** The most points of accuracy to lose. */
   readonly atMost: number
-  /** Whether its weights are of few bits: then bits a weight are told, and what training alone does in full precision. */
+  /**
+   * Whether its weights are of few bits: then bits a weight are told, and what training alone does in full precision.
+   */
   readonly lowBit?: true
   readonly minutes: number
   /** What differs from the paper besides the network, in full sentences. */

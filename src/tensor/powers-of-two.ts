@@ -9,8 +9,8 @@ export function floorLog2(value: number): number {
 }
 
 /**
- * The nearest of 0 and ±2^e for the whole numbers e from `lowest` to `highest`: ±2^e where 3/4 · 2^e ≤ |value| < 3/2 · 2^e,
- * zero below half of the smallest.
+ * The nearest of 0 and ±2^e for the whole numbers e from `lowest` to `highest`: ±2^e where 3/4 · 2^e ≤ |value| < 3/2 ·
+ * 2^e, zero below half of the smallest.
  */
 export function nearestAmongPowers(value: number, lowest: number, highest: number): number {
   const size = Math.abs(value)
@@ -38,8 +38,8 @@ export function roundLog2(value: number): number {
 const SMALLEST = 2 ** -126
 
 /**
- * AP2(value) = sign(value) · 2^round(log2 |value|), the power of two that is nearest in the logarithm, and 0 for 0. What is
- * nearer to zero than the smallest normal float32 counts as that.
+ * AP2(value) = sign(value) · 2^round(log2 |value|), the power of two that is nearest in the logarithm, and 0 for 0.
+ * What is nearer to zero than the smallest normal float32 counts as that.
  */
 export function nearestPowerOfTwo(value: number): number {
   return value === 0 ? 0 : Math.sign(value) * 2 ** roundLog2(Math.max(Math.abs(value), SMALLEST))

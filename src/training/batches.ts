@@ -40,8 +40,8 @@ export interface BatchRequest {
 
 /**
  * The examples of some consecutive steps, in one read.
- * @throws DataError when the data set gives other than it promised: a wrong count or shape, numbers that are none, or a label
- * out of range.
+ * @throws DataError when the data set gives other than it promised: a wrong count or shape, numbers that are none, or a
+ * label out of range.
  */
 export async function readBatches(request: BatchRequest): Promise<StepBatches> {
   const { dataset, order, start, steps, batchSize } = request

@@ -44,8 +44,8 @@ export interface TrainingForward {
 /**
  * Rewrites what behaves differently in training, in a draft of `model`, whose sizes must be static. Batch normalization
  * uses the statistics of the batch and moves the running ones towards them (momentum as in the node, biased variance,
- * as ONNX defines it). Dropout multiplies with a mask that comes in as a graph input, scaled by 1 / keep; Noise becomes a
- * graph input itself, and ternary neurons compare one with the probability with which they fire.
+ * as ONNX defines it). Dropout multiplies with a mask that comes in as a graph input, scaled by 1 / keep; Noise becomes
+ * a graph input itself, and ternary neurons compare one with the probability with which they fire.
  */
 export function trainingForward(model: Model, options: TrainingForwardOptions = {}): TrainingForward {
   const draft = createDraft(model)

@@ -75,9 +75,9 @@ export interface TrainResult {
  * Trains a classifier and returns it with new parameters and running statistics; the graph stays the same. With
  * `patience` and validation data the result is the epoch with the best validation accuracy (the lowest loss among
  * equals), otherwise the last. The same seed, engine and number of threads give the same bits, also when a run was
- * killed and went on from a checkpoint. With `shiftNormalization` scales and variances of batch normalization come out as
- * the powers of two that they stand for, and validation sees them so. A checkpoint of a finished run gives its result
- * again at once; the caller deletes it.
+ * killed and went on from a checkpoint. With `shiftNormalization` scales and variances of batch normalization come out
+ * as the powers of two that they stand for, and validation sees them so. A checkpoint of a finished run gives its
+ * result again at once; the caller deletes it.
  * @throws UsageError `aborted` when `signal` says so (after writing a checkpoint), `training-diverged` when the loss
  * explodes, `checkpoint-mismatch` when the checkpoint belongs to another run.
  */

@@ -4,10 +4,10 @@ import { buildNetwork } from './layers.ts'
 import { defineNetwork, type NetworkOptions } from './network.ts'
 
 /**
- * LeNet-5 as the literature of low-bit networks has it (Li, Zhang, Liu 2016, section 3.1: 32-C5, MP2, 64-C5, MP2, 512-FC):
- * 5x5 convolutions without padding, 581,408 weights for ten classes. Batch normalization follows each maximum and the hidden
- * layer and stands right in front of ReLU, as binary activations need it (Rastegari et al. 2016, section 3.2); the layers in
- * front of it have no bias.
+ * LeNet-5 as the literature of low-bit networks has it (Li, Zhang, Liu 2016, section 3.1: 32-C5, MP2, 64-C5, MP2,
+ * 512-FC): 5x5 convolutions without padding, 581,408 weights for ten classes. Batch normalization follows each maximum
+ * and the hidden layer and stands right in front of ReLU, as binary activations need it (Rastegari et al. 2016, section
+ * 3.2); the layers in front of it have no bias.
  */
 export function lenet5Wide({ seed, classes = 10 }: NetworkOptions): Model {
   return buildNetwork('lenet-5-wide', seed, [1, 28, 28], classes, (layers, input) => {

@@ -5,8 +5,9 @@ import { ESPALIER_DOMAIN } from '../model.ts'
 import { defineOperator } from '../operator.ts'
 
 /**
- * x unchanged, whose gradient is rounded as `Flexpoint` rounds, with an exponent of its own. What is known of the gradient
- * leaves through the third input, a scalar that does nothing: its gradient is the largest magnitude of that of x.
+ * x unchanged, whose gradient is rounded as `Flexpoint` rounds, with an exponent of its own. What is known of the
+ * gradient leaves through the third input, a scalar that does nothing: its gradient is the largest magnitude of that of
+ * x.
  */
 export const flexpointGradient = defineOperator({
   type: 'FlexpointGradient',

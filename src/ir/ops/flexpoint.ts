@@ -14,9 +14,9 @@ import { ESPALIER_DOMAIN } from '../model.ts'
 import { defineOperator, type EmitContext } from '../operator.ts'
 
 /**
- * Flexpoint (Köster et al. 2017, arXiv 1711.02213), section 3: x as mantissas of `mantissa` bits, rounded to the nearest
- * and saturating, times 2^-e, and the largest |x|, from which Autoflex predicts the next exponent. The scalar input says
- * e; where it is negative, e is what algorithm 1 finds for x. The gradient of x passes unchanged.
+ * Flexpoint (Köster et al. 2017, arXiv 1711.02213), section 3: x as mantissas of `mantissa` bits, rounded to the
+ * nearest and saturating, times 2^-e, and the largest |x|, from which Autoflex predicts the next exponent. The scalar
+ * input says e; where it is negative, e is what algorithm 1 finds for x. The gradient of x passes unchanged.
  */
 export const flexpoint = defineOperator({
   type: 'Flexpoint',

@@ -10,9 +10,9 @@ import { defineOperator, type EmitContext } from '../operator.ts'
 
 /**
  * round(clip(x / step, low, high)) · step, whose gradient reaches the step: Esser et al. 2020 (arXiv 1902.08153),
- * equations 1, 2, 3 and 5. x of any shape; step is positive, a scalar or of a shape that broadcasts to x; the attributes
- * `low` and `high` are integers, -Q_N and Q_P of the paper, and `gradient_scale` is what the step's gradient is multiplied
- * by (section 2.2), 1 by itself.
+ * equations 1, 2, 3 and 5. x of any shape; step is positive, a scalar or of a shape that broadcasts to x; the
+ * attributes `low` and `high` are integers, -Q_N and Q_P of the paper, and `gradient_scale` is what the step's gradient
+ * is multiplied by (section 2.2), 1 by itself.
  */
 export const learnedStepQuantize = defineOperator({
   type: 'LearnedStepQuantize',

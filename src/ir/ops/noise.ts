@@ -5,8 +5,8 @@ import { defineOperator } from '../operator.ts'
 
 /**
  * Random numbers of `shape`, float32, uniform in [0, 1). A training step makes a graph input of the node, which the
- * trainer fills anew in each step from its seed; where nothing is trained, all are 1/2, so that the same model gives the
- * same results.
+ * trainer fills anew in each step from its seed; where nothing is trained, all are 1/2, so that the same model gives
+ * the same results.
  */
 export const noise = defineOperator({
   type: 'Noise',

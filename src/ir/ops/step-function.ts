@@ -12,8 +12,8 @@ import { defineOperator, type EmitContext, type GradientContext } from '../opera
 const fewThresholds = 15
 
 /**
- * levels[number of thresholds below x]: x of any shape, thresholds [m] ascending, or [m, ...] of which each broadcasts to
- * x, levels [m + 1], all of the type of x; m is 1 to 255. What is not a number gets the lowest level.
+ * levels[number of thresholds below x]: x of any shape, thresholds [m] ascending, or [m, ...] of which each broadcasts
+ * to x, levels [m + 1], all of the type of x; m is 1 to 255. What is not a number gets the lowest level.
  *
  * The attribute `gradient` says what the backward pass takes the slope to be; thresholds and levels get none:
  * - `clipped` (the default): 1 where thresholds[0] < x <= levels[m];

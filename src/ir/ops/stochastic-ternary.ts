@@ -10,8 +10,8 @@ const LIMIT = Math.atanh(0.5)
 
 /**
  * The neuron of Alemdar et al. 2017 (arXiv 1609.00222), section 2: in a training step it fires with the probability
- * |tanh x|, 1 or -1 by the sign of x, and is 0 otherwise; everywhere else it gives the most probable of the three, so that
- * the same model gives the same results. The gradient is that of tanh.
+ * |tanh x|, 1 or -1 by the sign of x, and is 0 otherwise; everywhere else it gives the most probable of the three, so
+ * that the same model gives the same results. The gradient is that of tanh.
  */
 export const stochasticTernary = defineOperator({
   type: 'StochasticTernary',

@@ -32,18 +32,18 @@ const options = z.strictObject({
 type Options = z.infer<typeof options>
 
 /**
- * Takes normalizations away where others can do their work. In front of a sign or a step function one becomes thresholds,
- * one a channel, and the decisions stay as they are. Otherwise the layer in front takes it in: y = γ (W x + b − μ) /
- * √(σ² + ε) + β is W' x + b' with W' = a W and b' = a (b − μ) + β, a = γ / √(σ² + ε), equation 14 of the paper. Weights
- * that are integer codes keep them: only their scale becomes one for each output channel; codebooks of a channel are
- * multiplied. With integer codes the four numbers a channel become two, and in the file they are short: scales of `bits`
- * significant bits, biases as codes of `bits` bits. Where nothing is rounded the run shows that every changed node gives
- * what was there.
+ * Takes normalizations away where others can do their work. In front of a sign or a step function one becomes
+ * thresholds, one a channel, and the decisions stay as they are. Otherwise the layer in front takes it in: y = γ (W x +
+ * b − μ) / √(σ² + ε) + β is W' x + b' with W' = a W and b' = a (b − μ) + β, a = γ / √(σ² + ε), equation 14 of the
+ * paper. Weights that are integer codes keep them: only their scale becomes one for each output channel; codebooks of a
+ * channel are multiplied. With integer codes the four numbers a channel become two, and in the file they are short:
+ * scales of `bits` significant bits, biases as codes of `bits` bits. Where nothing is rounded the run shows that every
+ * changed node gives what was there.
  *
  * What compares with thresholds of its own is not trained further: fold last.
  *
- * Differs from the paper: it folds while training, to quantize what will be used; we fold what was trained. Thresholds are
- * not in it: BNN (Courbariaux et al. 2016, arXiv 1602.02830) is where normalizations stand in front of signs.
+ * Differs from the paper: it folds while training, to quantize what will be used; we fold what was trained. Thresholds
+ * are not in it: BNN (Courbariaux et al. 2016, arXiv 1602.02830) is where normalizations stand in front of signs.
  */
 export const foldBatchNorm = defineMethod({
   name: 'fold-batch-norm',
@@ -103,7 +103,9 @@ function fold(model: Model, { bits, ...choice }: Options, context: Context): Fol
   return { model: changed ? draft.finish() : model, thresholds }
 }
 
-/** Compares what changed nodes make with what was there, each from the same inputs: answers are the same but at ties. */
+/**
+ * Compares what changed nodes make with what was there, each from the same inputs: answers are the same but at ties.
+ */
 async function agreement(
   model: Model,
   folded: Model,

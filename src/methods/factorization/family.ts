@@ -75,8 +75,8 @@ type AnyFactorizer = Factorizer<string, z.ZodRawShape>
  * are those that the layers done before it give.
  * A layer whose factors would be no smaller than its weights is left alone, and the report says so.
  *
- * Where there is data the network is then trained, straight through the codes, see `fineTune`; `retrain: false` leaves the
- * factors as they were fitted.
+ * Where there is data the network is then trained, straight through the codes, see `fineTune`; `retrain: false` leaves
+ * the factors as they were fitted.
  */
 export function defineFactorizer<const Name extends string, Shape extends z.ZodRawShape>(
   factorizer: Factorizer<Name, Shape>,

@@ -63,9 +63,9 @@ interface TrainedLayer {
 }
 
 /**
- * Trains the network with its layers factorized: in the forward pass with the codes, while gradients go straight through
- * to latents of full precision, and with the scales and everything else that is trained ordinarily. Latents start where
- * weight recovery and weight balancing put them. A layer of zeros stays one.
+ * Trains the network with its layers factorized: in the forward pass with the codes, while gradients go straight
+ * through to latents of full precision, and with the scales and everything else that is trained ordinarily. Latents
+ * start where weight recovery and weight balancing put them. A layer of zeros stays one.
  * @param freeze makes integers of the codes, plain floats, that the named initializers of a split model hold.
  * @returns the frozen model; that it computes what was trained is proved.
  * @throws UsageError when no gradient reaches one of the layers.

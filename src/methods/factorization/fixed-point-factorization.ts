@@ -3,11 +3,11 @@ import { roundingReach } from './latents.ts'
 import { alternatingTerm } from './terms.ts'
 
 /**
- * Writes the matrix of a layer as X D Yᵀ with -1, 0 and 1 in X and Y: a semidiscrete decomposition. Each term
- * takes most from what is left of the matrix, x and y in turn; then all terms are gone over again, each fitted to what the
- * others leave (algorithm 1). Multiplications are left for the scales alone. Fine-tuning starts from the full-precision weights
- * that `recoverLatents` finds, made as large as each other (weights balancing); the forward pass rounds them to -1, 0 and 1,
- * and they stay within what rounds to these, [-1.5, 1.5].
+ * Writes the matrix of a layer as X D Yᵀ with -1, 0 and 1 in X and Y: a semidiscrete decomposition. Each term takes
+ * most from what is left of the matrix, x and y in turn; then all terms are gone over again, each fitted to what the
+ * others leave (algorithm 1). Multiplications are left for the scales alone. Fine-tuning starts from the full-precision
+ * weights that `recoverLatents` finds, made as large as each other (weights balancing); the forward pass rounds them to
+ * -1, 0 and 1, and they stay within what rounds to these, [-1.5, 1.5].
  *
  * Differs from the paper: the power method and random numbers give the starts, and where the shorter side has at most four
  * entries all patterns are tried.

@@ -17,10 +17,10 @@ const MOST_ROUNDS = 20
  * put out before any was changed, X what the layers that were factorized before give. With K terms a layer takes K (T + S)
  * bits and K scales; one bit a weight is what plain binary weights take.
  *
- * Differs from the paper: the power method gives the start of each term, besides random ones, and where the shorter side has at
- * most six entries all patterns are tried; the moments X Xᵀ are damped; `passes` is not in the paper. In fine-tuning the full
- * precision numbers behind the signs stay within [-1, 1], and start, by weights recovery, where the product is nearest to
- * the weights: how, is our choice.
+ * Differs from the paper: the power method gives the start of each term, besides random ones, and where the shorter
+ * side has at most six entries all patterns are tried; the moments X Xᵀ are damped; `passes` is not in the paper. In
+ * fine-tuning the full precision numbers behind the signs stay within [-1, 1], and start, by weights recovery, where
+ * the product is nearest to the weights: how, is our choice.
  */
 export const semiBinaryDecomposition = defineFactorizer({
   name: 'semi-binary-decomposition',

@@ -58,7 +58,8 @@ export async function pruneInRounds(
 }
 
 /**
- * Retrains what the masks leave, and what is zero elsewhere stays zero too: the training behind every removal of weights.
+ * Retrains what the masks leave, and what is zero elsewhere stays zero too: the training behind every removal of
+ * weights.
  * @param own masks of weights that are zero already where the masks have zeros.
  */
 export async function retrainMasked(

@@ -53,8 +53,8 @@ export interface DecompositionOptions {
 }
 
 /**
- * Measures what has no result yet: what needs no data first, then fewest bits first. Each result is written as soon as it is
- * there, and with it the page and its figure.
+ * Measures what has no result yet: what needs no data first, then fewest bits first. Each result is written as soon as
+ * it is there, and with it the page and its figure.
  */
 export async function runDecompositions(options: DecompositionOptions): Promise<DecompositionResults | undefined> {
   const { network, docs } = options

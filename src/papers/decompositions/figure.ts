@@ -8,7 +8,9 @@ const cell = { width: 196, height: 158 }
 const plot = { left: 34, right: 10, top: 24, bottom: 22 }
 const legendHeight = 66
 
-/** Colours that are told apart on light and on dark ground; the two orientations of a method have one, and other dashes. */
+/**
+ * Colours that are told apart on light and on dark ground; the two orientations of a method have one, and other dashes.
+ */
 const strokes = [
   { colour: '#3a6ea5', dash: '' },
   { colour: '#3a6ea5', dash: '5 3' },
@@ -35,8 +37,8 @@ interface Scales {
 }
 
 /**
- * Errors of outputs over bits a weight, both on scales of powers, with the same scales in all plots; the last plot is the
- * accuracy of the network over the mean bits of all convolutions.
+ * Errors of outputs over bits a weight, both on scales of powers, with the same scales in all plots; the last plot is
+ * the accuracy of the network over the mean bits of all convolutions.
  */
 export function decompositionFigure(results: DecompositionResults, variants: readonly Variant[]): string {
   const errors = results.entries.flatMap(({ layers }) => layers.map(({ error }) => error)).filter((error) => error > 0)

@@ -12,8 +12,8 @@ import { fitInput } from '../../training/predictor.ts'
 const BATCH = 16
 
 /**
- * ‖ŷ - y‖ / ‖y‖ of each layer's output by its name, over the first `count` examples together: y as the original makes it,
- * ŷ as the changed model does, each layer on what the layers in front of it give.
+ * ‖ŷ - y‖ / ‖y‖ of each layer's output by its name, over the first `count` examples together: y as the original makes
+ * it, ŷ as the changed model does, each layer on what the layers in front of it give.
  */
 export async function outputErrors(
   original: Model,
@@ -58,8 +58,8 @@ function add(sum: { difference: number; size: number }, wanted: Float32Array, fo
 }
 
 /**
- * Bits a weight of what stands for a layer's weights: codes, and 32 bits for each scale that the method chose; undefined
- * where the weights are as they were.
+ * Bits a weight of what stands for a layer's weights: codes, and 32 bits for each scale that the method chose;
+ * undefined where the weights are as they were.
  */
 export function bitsOfLayer(original: Model, changed: Model, { weight }: Layer, codeBits: number): number | undefined {
   const { initializers } = changed.graph

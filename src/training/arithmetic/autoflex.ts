@@ -25,7 +25,10 @@ export interface AutoflexState<Value> {
   readonly overflows: Value
 }
 
-/** The state before the first step. @param exponents those that are known, by the paper's algorithm 1; others are -1. */
+/**
+ * The state before the first step.
+ * @param exponents those that are known, by the paper's algorithm 1; others are -1.
+ */
 export function autoflexStart(exponents: readonly number[]): AutoflexState<Tensor> {
   const count = exponents.length
   return {

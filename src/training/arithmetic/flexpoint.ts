@@ -32,8 +32,8 @@ export interface ArithmeticState {
 /** The rounding of one training step; the methods are called in the order below. */
 export interface FlexpointStep {
   /**
-   * Rounds the examples, the outputs of layers on the way to `logits`, and the gradients by them where parameters lie in
-   * front. Appends to a draft of `model` in its training form.
+   * Rounds the examples, the outputs of layers on the way to `logits`, and the gradients by them where parameters lie
+   * in front. Appends to a draft of `model` in its training form.
    * @returns values by which the loss is to be differentiated too.
    */
   activations(draft: Draft, model: Model, images: string, logits: string): readonly string[]

@@ -13,9 +13,9 @@ const products = new Set(['Conv', 'ConvTranspose', 'Gemm', 'MatMul'])
  * Quantizes the gradients by the outputs of all layers but the first and the last (section 2.7 of the paper), which are
  * what the gradients by their weights and inputs are computed from.
  *
- * Differs from the paper: the noise of an element is the fractional part of a number of its place and one of its example,
- * instead of a number of its own. Any two elements are as independent as the paper's, so sums over a batch vary as
- * much, and the random numbers of a step are fewer by a factor of the batch.
+ * Differs from the paper: the noise of an element is the fractional part of a number of its place and one of its
+ * example, instead of a number of its own. Any two elements are as independent as the paper's, so sums over a batch
+ * vary as much, and the random numbers of a step are fewer by a factor of the batch.
  * @param draft of `model` in its training form.
  * @returns the noise.
  * @throws UsageError when there are no layers between, or another arithmetic rounds gradients already.
@@ -58,7 +58,10 @@ export function quantizeLayerGradients(
   })
 }
 
-/** The products of something that depends on the images with something that does not, in order, as far as the logits need them. */
+/**
+ * The products of something that depends on the images with something that does not, in order, as far as the logits
+ * need them.
+ */
 function layersBetween({ graph: { nodes } }: Model, images: string, logits: string): Node[] {
   const moving = reachedFrom(nodes, [images])
   const needed = neededFor(nodes, [logits])

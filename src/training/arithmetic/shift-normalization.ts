@@ -1,6 +1,6 @@
 /**
- * Shift-based batch normalization (Courbariaux et al. 2016, arXiv 1602.02830, section 1.3 and algorithm 3): every product
- * of a batch normalization has a power of two as one factor, so that a shift computes it.
+ * Shift-based batch normalization (Courbariaux et al. 2016, arXiv 1602.02830, section 1.3 and algorithm 3): every
+ * product of a batch normalization has a power of two as one factor, so that a shift computes it.
  */
 import { ModelError, UnsupportedError, UsageError } from '../../errors.ts'
 import type { Draft } from '../../ir/draft.ts'
@@ -20,8 +20,8 @@ function normalizations({ graph: { nodes, initializers } }: Model): Node[] {
 
 /**
  * Refuses a model in which nothing can be normalized by shifts: that takes scale, shift and statistics as initializers.
- * @throws UsageError where there is no such batch normalization; UnsupportedError where two of different epsilon share a
- * variance; ModelError where a scale or variance is not finite.
+ * @throws UsageError where there is no such batch normalization; UnsupportedError where two of different epsilon share
+ * a variance; ModelError where a scale or variance is not finite.
  */
 export function checkShiftNormalization(model: Model): void {
   const found = normalizations(model)
@@ -52,8 +52,8 @@ export interface NormalizationStatistics {
 
 /**
  * Writes a batch normalization by shifts under the name of the node's output: with C = x - mean,
- * y = C · AP2((variance + epsilon)^-1/2) · AP2(scale) + shift, where the variance is the mean of C · AP2(C) over all axes
- * but the channels (algorithm 3). The inverse deviation is at most epsilon^-1/2, rounded down to a power of two.
+ * y = C · AP2((variance + epsilon)^-1/2) · AP2(scale) + shift, where the variance is the mean of C · AP2(C) over all
+ * axes but the channels (algorithm 3). The inverse deviation is at most epsilon^-1/2, rounded down to a power of two.
  *
  * Differs from the paper: that bound, which only channels reach that hardly vary; without it a standard
  * BatchNormalization of the same epsilon could not say the factor.
@@ -99,7 +99,8 @@ export function normalizeByShifts(
 
 /**
  * The initializers with which the model's own BatchNormalization nodes compute what was trained, exactly: the scale
- * becomes AP2(scale), and the variance what makes 1 / sqrt(variance + epsilon) that power of two. Both are fixed points.
+ * becomes AP2(scale), and the variance what makes 1 / sqrt(variance + epsilon) that power of two. Both are fixed
+ * points.
  * @param values of the model's initializers; those that it lacks are the model's own.
  * @returns `values` with the scales and variances of all normalizations replaced or added.
  * @throws ModelError when a scale or variance is not finite, or a variance too negative to have a root.

@@ -2,15 +2,15 @@ import { extremelyLowBitNeuralNetwork } from '../../paper.ts'
 import { defineOptimizer } from './optimizer.ts'
 
 /**
- * The extra-gradient method of Korpelevich, as the paper solves its proximal step by it: a prediction
- * W^p ← W − η ∂L(W), then a correction from where the prediction began, with the gradient found there:
- * W ← W − η ∂L(W^p). Each takes one step of the training, and the slot `anchor` remembers W from the one to the other. A
- * run ends on a correction: of an odd number of steps the first corrects already, from the start, by its own gradient.
- * With `momentum` μ the correction is a heavy ball's: v ← μ v + ∂L(W^p), W ← W − η v.
+ * The extra-gradient method of Korpelevich, as the paper solves its proximal step by it: a prediction W^p ← W − η
+ * ∂L(W), then a correction from where the prediction began, with the gradient found there: W ← W − η ∂L(W^p). Each
+ * takes one step of the training, and the slot `anchor` remembers W from the one to the other. A run ends on a
+ * correction: of an odd number of steps the first corrects already, from the start, by its own gradient. With
+ * `momentum` μ the correction is a heavy ball's: v ← μ v + ∂L(W^p), W ← W − η v.
  *
  * Differs from the paper: prediction and correction see batches of their own, their rates β_p and β_c are both the
- * training's, and the paper has no momentum. An epoch with an odd number of steps may end on a prediction, which is what
- * its validation then measures.
+ * training's, and the paper has no momentum. An epoch with an odd number of steps may end on a prediction, which is
+ * what its validation then measures.
  */
 export const extraGradient = defineOptimizer({
   name: 'extra-gradient',

@@ -1,4 +1,6 @@
-/** Shows that what a rewriting changed gives what was there, node by node, each on the values of the model as it was. */
+/**
+ * Shows that what a rewriting changed gives what was there, node by node, each on the values of the model as it was.
+ */
 import { sampleInputs } from '../../../datasets/inputs.ts'
 import { createDraft } from '../../../ir/draft.ts'
 import type { Model, Node } from '../../../ir/model.ts'

@@ -1,4 +1,7 @@
-/** A normalization behind a layer goes into the layer's weights, the scales of their codes or their codebooks, and its bias. */
+/**
+ * A normalization behind a layer goes into the layer's weights, the scales of their codes or their codebooks, and its
+ * bias.
+ */
 import type { ConstantValues } from '../../../ir/constant-values.ts'
 import type { Draft } from '../../../ir/draft.ts'
 import type { GraphIndex } from '../../../ir/graph.ts'

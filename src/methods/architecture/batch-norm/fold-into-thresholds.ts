@@ -1,6 +1,6 @@
 /**
- * A normalization in front of comparisons becomes their thresholds, one a channel. So signs, `Where(x >= 0, 1, -1)`, and
- * step functions, `code = Σ (x > t_i)`, need no arithmetic in front of them.
+ * A normalization in front of comparisons becomes their thresholds, one a channel. So signs, `Where(x >= 0, 1, -1)`,
+ * and step functions, `code = Σ (x > t_i)`, need no arithmetic in front of them.
  */
 import { intsAttribute, type Node } from '../../../ir/model.ts'
 import type { DType } from '../../../tensor/dtype.ts'
@@ -27,10 +27,10 @@ interface Found extends Thresholds {
 const comparisons: ReadonlySet<string> = new Set(['Greater', 'GreaterOrEqual'])
 
 /**
- * Rewrites the draft so that all readers compare what the normalization reads: with a = γ / √(σ² + ε), a (x - μ) + β >= t
- * is x >= τ for a > 0 and x <= τ for a < 0, τ = μ + (t - β) / a; for a = 0 the answer is the same for every x. A maximum
- * between the two commutes with rising functions only. τ is rounded to the side of it on which no number of the type lies
- * between: no decision changes but by the rounding of the normalization itself.
+ * Rewrites the draft so that all readers compare what the normalization reads: with a = γ / √(σ² + ε),
+ * a (x - μ) + β >= t is x >= τ for a > 0 and x <= τ for a < 0, τ = μ + (t - β) / a; for a = 0 the answer is the same
+ * for every x. A maximum between the two commutes with rising functions only. τ is rounded to the side of it on which no
+ * number of the type lies between: no decision changes but by the rounding of the normalization itself.
  * @returns the comparisons; undefined where nothing compares; the reason where one cannot. Then nothing was changed.
  */
 export function foldIntoThresholds(
@@ -130,7 +130,8 @@ function limitsOf({ factor, mean, shift }: ChannelAffine, threshold: Tensor, str
     if (a === 0) return answer(strict ? shift[c] > t : shift[c] >= t)
     if (Math.abs(tau) >= largest(dtype)) return answer(tau > 0 === a < 0)
     turned[c] = a < 0 ? 1 : 0
-    // x > τ as it is: nothing between the limit and τ. Turned: x < τ is not x >= τ, which is not x > the number below τ.
+    // x > τ as it is: nothing between the limit and τ. Turned: x < τ is not x >= τ,
+    // which is not x > the number below τ.
     return strict ? -atLeast(-tau, a < 0, dtype) : atLeast(tau, a < 0, dtype)
   })
   return { limits, turned }

@@ -65,9 +65,9 @@ interface CodesInput {
 }
 
 /**
- * Codes stay, and a scale becomes one for each channel (of blocks: one for each block of a channel). Scales are positive:
- * a negative factor turns the signs of its codes, and a factor of zero clears them. Where there are zero points z, a code q
- * of the range [low, high] and its z become low + high - q and low + high - z.
+ * Codes stay, and a scale becomes one for each channel (of blocks: one for each block of a channel). Scales are
+ * positive: a negative factor turns the signs of its codes, and a factor of zero clears them. Where there are zero
+ * points z, a code q of the range [low, high] and its z become low + high - q and low + high - z.
  */
 export function scaledCodes(input: CodesInput): Scaled | string {
   const { layer, step, factor, bits, draft, index, constant } = input
@@ -139,7 +139,10 @@ interface BookInput {
   readonly index: GraphIndex
 }
 
-/** Gather(book, Cast(indices) + offsets) with a codebook for each channel: its entries are multiplied, whatever the sign. */
+/**
+ * Gather(book, Cast(indices) + offsets) with a codebook for each channel: its entries are multiplied, whatever the
+ * sign.
+ */
 export function scaledBook({ layer, steps, factor, draft, index }: BookInput): Scaled | string {
   const gather = steps.at(-1)!
   const add = steps.find(({ op }) => op === 'Add')

@@ -1,4 +1,7 @@
-/** The quantizers of least squared error for the positive half of a Gaussian: Cai et al. 2017 (arXiv 1702.00953), section 4. */
+/**
+ * The quantizers of least squared error for the positive half of a Gaussian: Cai et al. 2017 (arXiv 1702.00953),
+ * section 4.
+ */
 import { errorFunction } from '../../../tensor/special.ts'
 
 /** A quantizer Q of max(x, 0): level i where x lies in (thresholds[i - 1], thresholds[i]], and 0 where x <= 0. */
@@ -18,9 +21,9 @@ export type Spacing = 'uniform' | 'optimal'
 const mostLevels = 255
 
 /**
- * The quantizer of least squared error for max(x, 0) with x of the unit Gaussian (equation 7), with so many levels above
- * 0. Thresholds lie in the middle of two levels, but for the first, which is 0 (equations 5 and 6): whatever is positive
- * stays positive. Values are exact to 1e-9.
+ * The quantizer of least squared error for max(x, 0) with x of the unit Gaussian (equation 7), with so many levels
+ * above 0. Thresholds lie in the middle of two levels, but for the first, which is 0 (equations 5 and 6): whatever is
+ * positive stays positive. Values are exact to 1e-9.
  * @param count 1 to 255.
  * @throws RangeError when there are fewer or more.
  */
@@ -51,8 +54,8 @@ function uniformLevels(count: number): Float64Array {
 }
 
 /**
- * Where each level is the mean of its own cell (Lloyd 1982, Max 1960). Lloyd's alternation needs ten thousands of rounds
- * where levels are many; Newton's method on the same equations, each of which knows three levels, needs a few.
+ * Where each level is the mean of its own cell (Lloyd 1982, Max 1960). Lloyd's alternation needs ten thousands of
+ * rounds where levels are many; Newton's method on the same equations, each of which knows three levels, needs a few.
  */
 function optimalLevels(count: number): Float64Array {
   let levels = companded(count)
@@ -84,7 +87,10 @@ function companded(count: number): Float64Array {
   })
 }
 
-/** How far each level lies above the mean of its cell, and the derivatives of that by the level before, itself, the next. */
+/**
+ * How far each level lies above the mean of its cell, and the derivatives of that by the level before, itself, the
+ * next.
+ */
 function lloydEquations(levels: Float64Array) {
   const count = levels.length
   const thresholds = thresholdsOf(levels)

@@ -9,14 +9,14 @@ import { gridParameters, quantizeUniform } from './family/uniform-grid.ts'
 const SMALLEST_POWER = -120
 
 /**
- * LinearQuant(x) = Clip(round(x / step) · step, minV, maxV) with a step that is a power of two, or
- * LogQuant(x) = Clip(AP2(x), minV, maxV) with AP2(x) = sign(x) · 2^round(log2 |x|), so that products with inputs are shifts
- * (section 3 of Hubara et al.). The gradient passes within [minV, maxV]. Inputs that are never negative use all codes
- * for positive values; others have as many a sign.
+ * LinearQuant(x) = Clip(round(x / step) · step, minV, maxV) with a step that is a power of two, or LogQuant(x) =
+ * Clip(AP2(x), minV, maxV) with AP2(x) = sign(x) · 2^round(log2 |x|), so that products with inputs are shifts (section
+ * 3 of Hubara et al.). The gradient passes within [minV, maxV]. Inputs that are never negative use all codes for
+ * positive values; others have as many a sign.
  *
  * Differs from the paper: there the range is fixed beforehand; here it is the smallest power of two, and the largest of
- * the powers is the nearest one, that calibration data asks for. Of the codes of LogQuant one is zero, for what is below
- * half of the smallest power.
+ * the powers is the nearest one, that calibration data asks for. Of the codes of LogQuant one is zero, for what is
+ * below half of the smallest power.
  */
 export const qnnActivations = defineActivationQuantizer({
   name: 'qnn-activations',
@@ -51,8 +51,8 @@ function fixedPoint(bits: number, largest: number, signed: boolean): Parameters 
 }
 
 /**
- * Zero and the powers below the largest. Thresholds lie in the middle of exponents and at half of the smallest power; one
- * more with the same level on both sides lies at the lower end of the range, from where on the gradient passes.
+ * Zero and the powers below the largest. Thresholds lie in the middle of exponents and at half of the smallest power;
+ * one more with the same level on both sides lies at the lower end of the range, from where on the gradient passes.
  */
 function powers(bits: number, largest: number, signed: boolean): Parameters {
   const highest = roundLog2(largest)

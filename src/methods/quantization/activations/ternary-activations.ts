@@ -5,8 +5,8 @@ import { defineActivationQuantizer } from './family/family.ts'
  * the probability |tanh x| (section 2). The result has the most probable of the three values: a step with thresholds of
  * ±atanh(1/2) in front of which batch normalization can be folded, so that each neuron has two thresholds of its own.
  *
- * What comes out is the paper's teacher: `ternary-neural-networks` is its second stage, which searches the two thresholds
- * of a student's neuron together with those of its weights.
+ * What comes out is the paper's teacher: `ternary-neural-networks` is its second stage, which searches the two
+ * thresholds of a student's neuron together with those of its weights.
  */
 export const ternaryActivations = defineActivationQuantizer({
   name: 'ternary-activations',

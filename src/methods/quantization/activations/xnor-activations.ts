@@ -39,7 +39,9 @@ function rowMeans({ draft, layer: { node, input }, x }: Product): string | undef
   return rows ? meanAlong(draft, draft.add('Abs', [x]), -1) : undefined
 }
 
-/** [N, C, ...places] -> [N, 1 or outputs, ...windows]: the mean over the channels of a group and the places of a window. */
+/**
+ * [N, C, ...places] -> [N, 1 or outputs, ...windows]: the mean over the channels of a group and the places of a window.
+ */
 function windowMeans({ draft, layer: { node, weight }, x, shape }: Product): string | undefined {
   const tensor = draft.initializers.get(weight)!
   const kernel = intsAttribute(node, 'kernel_shape') ?? tensor.shape.slice(2)

@@ -11,13 +11,13 @@ import { fitScale } from './family/fit-scale.ts'
 
 /**
  * Trains towards weights of the form α · {0, ±1, ±2, ..., ±2^N}, one α a layer or a filter: in turns the weights learn
- * with a pull towards such a point, by the extra-gradient method; the point becomes the nearest to weights and dual, with
- * the scale of least squared error; and the dual sums up how far both are apart. It starts from the network at hand,
- * without data it only projects. At the end the weights are projected, and biases and normalization, whose statistics were
- * those of other weights, are trained around the codes.
+ * with a pull towards such a point, by the extra-gradient method; the point becomes the nearest to weights and dual,
+ * with the scale of least squared error; and the dual sums up how far both are apart. It starts from the network at
+ * hand, without data it only projects. At the end the weights are projected, and biases and normalization, whose
+ * statistics were those of other weights, are trained around the codes.
  *
- * Differs from the paper: the projection starts at many scales and keeps the best, the pull ρ may grow from iteration to
- * iteration, and the rule of the update is the recipe's where it has one.
+ * Differs from the paper: the projection starts at many scales and keeps the best, the pull ρ may grow from iteration
+ * to iteration, and the rule of the update is the recipe's where it has one.
  */
 export const admmQuantization = defineWeightQuantizer({
   name: 'admm-quantization',
@@ -39,7 +39,8 @@ export const admmQuantization = defineWeightQuantizer({
   },
   whole: ['rho', 'growth', 'iterations', 'finish'],
   precision: 'powers',
-  // Equations 13 to 15: min over α and Q of ‖V - α Q‖², by turns Q = nearest(V / α) and α = V·Q / Q·Q: [n] -> codes [n].
+  // Equations 13 to 15: min over α and Q of ‖V - α Q‖², by turns Q = nearest(V / α) and α = V·Q / Q·Q: [n] -> codes
+  // [n].
   quantize(weights, { powers }) {
     const nearest = (value: number) => nearestAmongPowers(value, 0, powers - 1)
     const scale = fitScale(weights, nearest, 2 ** (powers - 1))

@@ -3,8 +3,8 @@ import { binaryForm, signCodes, stochasticOption } from './family/binary-latents
 import { defineWeightQuantizer } from './family/family.ts'
 
 /**
- * Trains the weights of a binarized network: ±1 as with `binary-connect`, of which this is the successor. What differs are
- * the inputs of the layers, which are signs too: a step of the recipe in front of this one inserts them.
+ * Trains the weights of a binarized network: ±1 as with `binary-connect`, of which this is the successor. What differs
+ * are the inputs of the layers, which are signs too: a step of the recipe in front of this one inserts them.
  */
 export const binarizedNeuralNetworks = defineWeightQuantizer({
   name: 'binarized-neural-networks',

@@ -5,8 +5,8 @@ import { defineWeightQuantizer } from './family/family.ts'
 import { passWithin, signOf, straightThrough } from './family/latent-steps.ts'
 
 /**
- * Keeps the sign of each weight and one scale a filter, the mean absolute weight: the best two values ±α there are.
- * In training the scale is that of the latent weights in each step. The paper keeps the first and the last layer in full
+ * Keeps the sign of each weight and one scale a filter, the mean absolute weight: the best two values ±α there are. In
+ * training the scale is that of the latent weights in each step. The paper keeps the first and the last layer in full
  * precision: `exclude` leaves them.
  */
 export const binaryWeightNetworks = defineWeightQuantizer({
@@ -17,8 +17,8 @@ export const binaryWeightNetworks = defineWeightQuantizer({
   options: {},
   // Section 3.1: B* = sign(W), α* = ‖W‖₁ / n minimize ‖W - αB‖²: [n] -> codes [n] of ±1.
   quantize: (weights) => ({ ...signCodes(weights), scale: meanMagnitude(weights) }),
-  // Section 3.2: ∂C/∂W_i = ∂C/∂W̃_i (1/n + α ∂sign(W_i)/∂W_i), where ∂sign(w)/∂w is 1 for |w| ≤ 1. The exact derivative of
-  // α would collect the gradients of the whole filter; the paper takes that of the weight itself.
+  // Section 3.2: ∂C/∂W_i = ∂C/∂W̃_i (1/n + α ∂sign(W_i)/∂W_i), where ∂sign(w)/∂w is 1 for |w| ≤ 1. The exact derivative
+  // of α would collect the gradients of the whole filter; the paper takes that of the weight itself.
   trained: {
     forward(weight) {
       const { draft, latent, count, literal, reduce } = weight

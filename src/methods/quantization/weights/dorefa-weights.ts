@@ -9,10 +9,10 @@ import { detached, largestSize, signOf, straightThrough } from './family/latent-
  * Squeezes weights through tanh into [-1, 1] and rounds them to equally spaced values from end to end, of which zero is
  * none; with one bit to plus or minus the mean absolute weight.
  *
- * Differs from the paper: its networks are trained with weights in [-1, 1], whatever size they had. Without training a
- * scale, the one of least squared error, puts them back where they were; `rescale: false` is the paper's formula, for
- * networks whose weights batch normalization follows. The paper keeps the first and the last layer in full precision:
- * `exclude` leaves them.
+ * Differs from the paper: its networks are trained with weights in [-1, 1], whatever size they had. Here a scale, the
+ * one of least squared error, puts them back where they were, in training that of the latent weights in each step;
+ * `rescale: false` is the paper's formula, for networks in which batch normalization follows each layer. The paper
+ * keeps the first and the last layer in full precision: `exclude` leaves them.
  */
 export const dorefaWeights = defineWeightQuantizer({
   name: 'dorefa-weights',
@@ -27,7 +27,8 @@ export const dorefaWeights = defineWeightQuantizer({
   quantize(weights, { bits, rescale }) {
     // Equation 7: sign(w) E|w|.
     if (bits === 1) return { ...signCodes(weights), scale: meanMagnitude(weights) }
-    // Equation 9: 2 quantize_k(tanh(w) / (2 max|tanh(w)|) + 1/2) - 1, times 2^k - 1 for whole numbers: [n] -> odd codes [n].
+    // Equation 9: 2 quantize_k(tanh(w) / (2 max|tanh(w)|) + 1/2) - 1, times 2^k - 1 for whole numbers: [n] -> odd codes
+    // [n].
     const most = 2 ** bits - 1
     const largest = Math.tanh(largestMagnitude(weights))
     const codes = Int16Array.from(
@@ -46,7 +47,9 @@ export const dorefaWeights = defineWeightQuantizer({
   },
 })
 
-/** Equation 9: the gradient passes the rounding as it is, and tanh, its maximum and the division by their derivatives. */
+/**
+ * Equation 9: the gradient passes the rounding as it is, and tanh, its maximum and the division by their derivatives.
+ */
 function roundedTanh(weight: LatentWeight<{ readonly bits: number; readonly rescale: boolean }>): string {
   const { draft, latent, literal, options, reduce } = weight
   const most = 2 ** options.bits - 1

@@ -13,9 +13,9 @@ const MOST_SHIFTS = 14
  * power of two that is nearest in the logarithm. Of 2^(k-1) codes a sign, one is zero in the latter; what is below half
  * of the smallest power is zero.
  *
- * Differs from the paper: its weights are trained within a fixed range; here the range is the smallest power of two, and
- * the largest of the powers the nearest one, that the largest weight asks for, in training those of the latent weights in
- * each step; gradients pass straight through, and nothing has to be clipped.
+ * Differs from the paper: its weights are trained within a fixed range; here the range is the smallest power of two,
+ * and the largest of the powers the nearest one, that the largest weight asks for, in training those of the latent
+ * weights in each step; gradients pass straight through, and nothing has to be clipped.
  */
 export const quantizedNeuralNetworks = defineWeightQuantizer({
   name: 'quantized-neural-networks',
@@ -36,7 +36,10 @@ export const quantizedNeuralNetworks = defineWeightQuantizer({
   },
 })
 
-/** The largest weight counts as a power of two, which is in range, where its logarithm is a whole number but for rounding. */
+/**
+ * The largest weight counts as a power of two, which is in range, where its logarithm is a whole number but for
+ * rounding.
+ */
 const NEARLY = 1e-6
 
 function linearInGraph(weight: LatentWeight<{ readonly bits: number }>): string {

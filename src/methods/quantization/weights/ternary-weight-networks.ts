@@ -6,9 +6,9 @@ import { defineWeightQuantizer, type LatentWeight } from './family/family.ts'
 import { asNumber, asScales, largestFirst, straightThrough } from './family/latent-steps.ts'
 
 /**
- * Weights below a threshold become zero and the others ±α, their mean absolute value. The threshold is the paper's rule,
- * 0.7 of the mean absolute weight, or the one with the least squared error, found by sorting. In training both are those of
- * the latent weights in each step, to which gradients go as they are (section 2.4).
+ * Weights below a threshold become zero and the others ±α, their mean absolute value. The threshold is the paper's
+ * rule, 0.7 of the mean absolute weight, or the one with the least squared error, found by sorting. In training both
+ * are those of the latent weights in each step, to which gradients go as they are (section 2.4).
  */
 export const ternaryWeightNetworks = defineWeightQuantizer({
   name: 'ternary-weight-networks',
@@ -44,7 +44,10 @@ export const ternaryWeightNetworks = defineWeightQuantizer({
   },
 })
 
-/** The same as `bestThreshold` in the graph: the smallest |w| that is kept, one a scale. Equal weights are kept together. */
+/**
+ * The same as `bestThreshold` in the graph: the smallest |w| that is kept, one a scale. Equal weights are kept
+ * together.
+ */
 function leastKept(weight: LatentWeight<unknown>, sizes: string): string {
   const { draft, count } = weight
   const sorted = largestFirst(weight, sizes)

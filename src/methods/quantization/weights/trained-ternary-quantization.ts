@@ -20,11 +20,12 @@ interface Options {
 }
 
 /**
- * Trains weights of three values, -Wn, 0 and Wp, of which both are learned with the network: weights choose by the sign and
- * by a threshold. Both values start at the mean of the trained weights that take them. The paper keeps the first and the
- * last layer in full precision: `exclude` leaves them.
+ * Trains weights of three values, -Wn, 0 and Wp, of which both are learned with the network: weights choose by the sign
+ * and by a threshold. Both values start at the mean size of the weights that take them. The paper keeps the first and
+ * the last layer in full precision: `exclude` leaves them.
  *
- * Differs from the paper: its equation 7 has the gradient of Wn without the sign that -Wn brings; here it is the derivative.
+ * Differs from the paper: its equation 7 has the gradient of Wn without the sign that -Wn brings; here it is the
+ * derivative.
  */
 export const trainedTernaryQuantization = defineWeightQuantizer({
   name: 'trained-ternary-quantization',
@@ -40,8 +41,8 @@ export const trainedTernaryQuantization = defineWeightQuantizer({
   options: ownOptions,
   quantize: (weights, options) => inLevels(weights, options, meansOf(weights, options)),
   trained: {
-    // Equation 8: the gradient of a latent weight is Wp, 1 or Wn times that of its value; equation 7: those of the values
-    // are the sums over the weights that take them.
+    // Equation 8: the gradient of a latent weight is Wp, 1 or Wn times that of its value; equation 7: those of the
+    // values are the sums over the weights that take them.
     forward(weight) {
       const { draft, latent, literal, options, parameter } = weight
       const positive = parameter('positive', (weights) => meansOf(weights, options).positive)

@@ -12,14 +12,14 @@ const SAMPLE = 1 << 16
 
 /**
  * Rounds each weight to the nearest of equally spaced values. Symmetric codes go from -(2^(k-1) - 1) to 2^(k-1) - 1
- * around zero; asymmetric ones from 0 to 2^k - 1 with a zero point, so that zero is one of the values. The range is that
- * of the weights, or the one of least squared error, beyond which values are clipped.
+ * around zero; asymmetric ones from 0 to 2^k - 1 with a zero point, so that zero is one of the values. The range is
+ * that of the weights, or the one of least squared error, beyond which values are clipped.
  *
- * Clipping lowers the error of the weights, and not always that of the network: the pretrained ResNet-20 keeps, of 91.5 %
- * on 1,000 images, 90.4 % with 4 bits over the whole range and 88.9 % clipped, with a zero point 90.4 % and 91.4 %.
+ * Clipping lowers the error of the weights, and not always that of the network: the pretrained ResNet-20 keeps, of 91.5
+ * % on 1,000 images, 90.4 % with 4 bits over the whole range and 88.9 % clipped, with a zero point 90.4 % and 91.4 %.
  *
- * In training the range is that of the latent weights in each step; where it clips, to the share that was best before, and
- * no gradient reaches what is clipped.
+ * In training the range is that of the latent weights in each step; where it clips, to the share that was best before,
+ * and no gradient reaches what is clipped.
  */
 export const uniform = defineWeightQuantizer({
   name: 'uniform',

@@ -31,7 +31,7 @@ export type { ValueStatistics } from './statistics.ts'
 
 type Own<Shape extends z.ZodRawShape> = z.infer<z.ZodObject<Shape>>
 
-/** What a quantizer writes its nodes with. */
+/** What a quantizer needs to write its nodes. */
 export interface QuantizerForm<Options> {
   readonly draft: Draft
   /** The value to quantize, float32. */
@@ -54,7 +54,7 @@ export interface QuantizerStart<Options> {
   readonly layer: string
 }
 
-/** What the paper's file supplies. */
+/** What the file of a method supplies: what its paper says, and nothing of the mechanism. */
 export interface ActivationQuantizer<Name extends string, Shape extends z.ZodRawShape> {
   readonly name: Name
   readonly summary: string
@@ -72,8 +72,8 @@ export interface ActivationQuantizer<Name extends string, Shape extends z.ZodRaw
   /** Those of them that are trained with the network. */
   readonly trained?: readonly string[]
   /**
-   * Writes the quantizer and returns the name of the quantized value. Where the gradient is not that of the function, an
-   * operator of the 'espalier' domain says so; the exported model has its body.
+   * Writes the quantizer and returns the name of the quantized value. Where the gradient is not that of the function,
+   * an operator of the 'espalier' domain says so; the exported model has its body.
    */
   forward(form: QuantizerForm<Own<Shape>>): string
   /** A further term of the loss at one place, a float32 scalar of the trained parameters. */
@@ -104,7 +104,7 @@ const samples = z
   .default(256)
   .describe('training examples that ranges are taken from, and that the result is checked on')
 
-/** Bits of an activation's code, between two bounds. */
+/** The option that says how many bits an activation has, from `least` to 8. */
 export function activationBits(least: number, otherwise: number) {
   return z.number().int().min(least).max(8).default(otherwise).describe('bits of an activation')
 }

@@ -82,9 +82,9 @@ export function quantizedBefore(model: Model): (value: string) => boolean {
 }
 
 /**
- * The model with what quantizers are to read, and where that is. Where they replace the activation, pooling and the like
- * between it and the layer stand in the graph a second time, on what the activation reads; the old ones are dropped
- * when nothing else reads them any more.
+ * The model with what quantizers are to read, and where that is. Where they replace the activation, pooling and the
+ * like between it and the layer stand in the graph a second time, on what the activation reads; the old ones are
+ * dropped when nothing else reads them any more.
  */
 export function placesOf(
   model: Model,

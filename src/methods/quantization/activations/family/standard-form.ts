@@ -14,9 +14,9 @@ const LARGEST = (2 - 2 ** -23) * 2 ** 127
 /**
  * The bodies of the quantizers in their places, with what they compute from their parameters alone as constants.
  *
- * Between a DequantizeLinear and a layer stands a Clip that changes nothing. Without it onnxruntime rounds float weights of
- * Conv and Gemm to eight bits, and biases to multiples of the product of both scales, when it loads the model (its
- * WeightBiasQuantization, from the optimization level 'basic' on): on tiny models results were 1 % off.
+ * Between a DequantizeLinear and a layer stands a Clip that changes nothing. Without it onnxruntime rounds float
+ * weights of Conv and Gemm to eight bits, and biases to multiples of the product of both scales, when it loads the
+ * model (its WeightBiasQuantization, from the optimization level 'basic' on): on tiny models results were 1 % off.
  * @param names of the layers whose inputs were quantized.
  * @param original the model before, whose own constants and computations stay as they are.
  */

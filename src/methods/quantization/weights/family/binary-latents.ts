@@ -19,8 +19,8 @@ export function signCodes(weights: Float32Array): ScaledCodes {
 }
 
 /**
- * Signs in the forward pass, the gradient straight through within [-1, 1], to which latent weights are clipped after each
- * update. Signs that are drawn are those of the weights again outside of training.
+ * Signs in the forward pass, the gradient straight through within [-1, 1], to which latent weights are clipped after
+ * each update. Signs that are drawn are those of the weights again outside of training.
  */
 export const binaryForm: TrainedForm<Options> = {
   forward: (weight) => straightThrough(weight, signs(weight), passWithin(weight, 1)),

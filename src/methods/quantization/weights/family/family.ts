@@ -58,14 +58,14 @@ const layerOptions = {
 
 const biasBits = z.number().int().min(2).max(16).optional().describe('bits of a bias; default: biases stay as they are')
 
-/** Bits of a code, between two bounds. */
+/** The option that says how many bits a code has, between two bounds. */
 export function bitsOption(least: number, most: number, otherwise: number) {
   return z.number().int().min(least).max(most).default(otherwise).describe('bits of a code')
 }
 
 type Own<Shape extends z.ZodRawShape> = z.infer<z.ZodObject<Shape>>
 
-/** What the paper's file supplies. */
+/** What the file of a method supplies: what its paper says, and nothing of the mechanism. */
 export interface WeightQuantizer<Name extends string, Shape extends z.ZodRawShape> {
   readonly name: Name
   readonly summary: string
@@ -90,7 +90,7 @@ export interface WeightQuantizer<Name extends string, Shape extends z.ZodRawShap
   readonly training?: (schedule: TrainingSchedule<Own<Shape>>) => Promise<Model>
 }
 
-/** What a record with a training of its own gets. */
+/** What the training of a record that has one of its own is given. */
 export interface TrainingSchedule<Options> {
   readonly model: Model
   /** Those that will be quantized. */
@@ -121,12 +121,16 @@ export type WeightQuantization<Name extends string, Shape extends z.ZodRawShape>
 type AnyQuantizer = WeightQuantizer<string, z.ZodRawShape>
 
 /**
- * Makes the record of a method that writes weights in few bits. A record that says how they are trained has the option
- * `retrain`, and with data the network is retrained before: latent weights in full precision learn while the network
- * computes with their quantized form, and the frozen result is compared with the graph that was trained. In the result a weight is
- * `DequantizeLinear(codes, scale)` with codes of 4, 8 or 16 bits, one scale a layer, a channel or a block of inputs; or,
- * where values are no multiples of a scale, `Gather(codebook, Cast(codes))`. Biases stay as they are unless `biasBits`
- * is set.
+ * Makes the record of a method that writes weights in few bits.
+ *
+ * In the result a weight is `DequantizeLinear(codes, scale)` with codes of 4, 8 or 16 bits, one scale a layer, a
+ * channel or a block of inputs; or, where values are no multiples of a scale, `Gather(codebook, Cast(codes))`. Biases
+ * stay as they are unless `biasBits` is set.
+ *
+ * Methods whose records say how weights are trained have the option `retrain`. With data, latent weights in full
+ * precision then learn while the network computes with their quantized form, or a schedule of the record's own runs;
+ * and the frozen result is compared with what was trained. Without data, or with `retrain: false`, the weights that are
+ * there are quantized.
  *
  * Weights that are all zero stay zero, exactly, whether zero is among the method's values or not. A layer whose codes,
  * scales and codebooks would take as much as its weights is skipped, and the report says why.
@@ -164,7 +168,9 @@ export function defineWeightQuantizer<const Name extends string, Shape extends z
   return Object.freeze({ ...method, quantize: quantizer.quantize })
 }
 
-/** At strength 0 codes say three bits, or the like, more than was asked for, at 2 three less; as far as bounds allow. */
+/**
+ * At strength 0 codes say three bits, or the like, more than was asked for, at 2 three less; as far as bounds allow.
+ */
 function strengthBy(key: string, schema: z.core.$ZodType) {
   const { minValue, maxValue } = schema as z.ZodNumber
   const turned = <A extends Readonly<Record<string, unknown>>>(item: A, strength: number): A => {

@@ -72,11 +72,11 @@ export interface PrecisionInput {
 }
 
 /**
- * The precision of each layer, by the name of its weight. The network is measured with one layer alone quantized, at every
- * precision, and the losses of layers are taken to add up; then a Lagrangian over the layers gives, for each price of a bit,
- * the best choice (Shoham and Gersho, IEEE Transactions on Acoustics, Speech, and Signal Processing 36, 1988). With `maxLoss`
- * the highest price is sought, by halves, at which the network as a whole, measured, keeps what it has to. Layers that no precision suits are
- * left out.
+ * The precision of each layer, by the name of its weight. The network is measured with one layer alone quantized, at
+ * every precision, and the losses of layers are taken to add up; then a Lagrangian over the layers gives, for each
+ * price of a bit, the best choice (Shoham and Gersho, IEEE Transactions on Acoustics, Speech, and Signal Processing 36,
+ * 1988). With `maxLoss` the highest price is sought, by halves, at which the network as a whole, measured, keeps what
+ * it has to. Layers that no precision suits are left out.
  *
  * @throws UsageError where `averageBits` is below what the fewest bits take, where even the most bits lose more than
  * `maxLoss`, and where that is asked for without validation data; ModelError where the model's loss is not finite.

@@ -18,8 +18,8 @@ export interface LayerInPortions extends LayerToTrain<GranularityOptions> {
   /** One score a weight, asked in each step: of those that are free the largest are quantized. */
   score(values: Float32Array): Float32Array
   /**
-   * What a value becomes, among weights that share a scale, at least one of which is not zero. It is told by the weights
-   * before training and holds in all steps, so that what was quantized is what a later step would make of it.
+   * What a value becomes, among weights that share a scale, at least one of which is not zero. It is told by the
+   * weights before training and holds in all steps, so that what was quantized is what a later step would make of it.
    */
   grid(before: Float32Array): (value: number) => number
 }
@@ -32,9 +32,9 @@ export interface PortionTraining {
 }
 
 /**
- * Quantizes the next portion of all weights and trains what is left, until nothing is. What was quantized stays, bit for
- * bit; what is zero from the start, as pruning leaves it, stays that too and counts in no share. A weight that has fewer
- * portions than others is done earlier. The trainings are called 'portion 1/4' and so on.
+ * Quantizes the next portion of all weights and trains what is left, until nothing is. What was quantized stays, bit
+ * for bit; what is zero from the start, as pruning leaves it, stays that too and counts in no share. A weight that has
+ * fewer portions than others is done earlier. The trainings are called 'portion 1/4' and so on.
  * @returns the model with quantized values in the places of the weights.
  */
 export async function trainInPortions(
@@ -87,7 +87,9 @@ function withZeros(mask: Float32Array, places: Uint32Array): Float32Array {
   return next
 }
 
-/** Quantizes a layer's values, each by the grid of those with which it shares a scale; what was all zero becomes that. */
+/**
+ * Quantizes a layer's values, each by the grid of those with which it shares a scale; what was all zero becomes that.
+ */
 function quantizer(model: Model, { layer, options, grid }: LayerInPortions): (values: Float32Array) => Float32Array {
   const before = valuesOf(model, layer.weight)
   const { shape } = model.graph.initializers.get(layer.weight)!

@@ -24,8 +24,8 @@ export function cheapest(layers: readonly (readonly Choice[])[]): Chosen {
 }
 
 /**
- * The choices that minimise damage + λ · cost over all layers, for every λ, from the fewest bits to the least damage: the
- * corners of the layers' lower convex hulls in the order of their slopes.
+ * The choices that minimise damage + λ · cost over all layers, for every λ, from the fewest bits to the least damage:
+ * the corners of the layers' lower convex hulls in the order of their slopes.
  */
 export function precisionPath(layers: readonly (readonly Choice[])[]): Chosen[] {
   const start = cheapest(layers)
@@ -57,8 +57,8 @@ function hullSteps(
 }
 
 /**
- * The last choice of the path within the budget, and then, as long as something fits, the change that takes away the most
- * damage for a bit. The budget has room for the cheapest.
+ * The last choice of the path within the budget, and then, as long as something fits, the change that takes away the
+ * most damage for a bit. The budget has room for the cheapest.
  */
 export function withinBudget(layers: readonly (readonly Choice[])[], budget: number): Chosen {
   const costOf = (chosen: Chosen) => chosen.reduce((sum, choice) => sum + (choice?.cost ?? 0), 0)

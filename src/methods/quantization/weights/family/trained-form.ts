@@ -21,7 +21,9 @@ export interface LatentWeight<Options> {
   readonly draft: Draft
   /** The name of the value that is trained. */
   readonly latent: string
-  /** Its shape: `[out, in, ...kernel]` as stored; with granularity group the inputs are two axes, groups and members. */
+  /**
+   * Its shape: `[out, in, ...kernel]` as stored; with granularity group the inputs are two axes, groups and members.
+   */
   readonly shape: readonly number[]
   /** The axes that one scale reaches over. */
   readonly axes: readonly number[]
