@@ -101,9 +101,7 @@ export function createFlexpoint(format: FlexpointFormat, parameters: readonly st
       exponents = freshInput(draft, 'flexpoint.exponents', 'float32', [count])
       known.push(...Array.from({ length: count }, () => -1))
 
-      const examples = draft.fresh(`${images}.flexpoint`)
-      draft.redirect(images, examples)
-      draft.nodes.push(identity(round(draft, images), examples))
+      draft.interpose(images, () => round(draft, images))
       for (const { value, behindParameters } of values) {
         const raw = draft.fresh(`${value}.float32`)
         const at = draft.nodes.findIndex(({ outputs }) => outputs.includes(value))
