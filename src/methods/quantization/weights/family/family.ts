@@ -31,11 +31,19 @@ import {
 } from './mixed-precision.ts'
 import {
   quantizedLayer,
+  relativeSquaredError,
   type GranularityOptions,
   type QuantizedLayer,
   type QuantizedWeights,
 } from './quantized-layer.ts'
-import { freeze, trainThrough, type LayerToTrain, type TrainedForm, type TrainedWeight } from './trained-form.ts'
+import {
+  freeze,
+  trainThrough,
+  type LayerToTrain,
+  type TrainedForm,
+  type TrainedModel,
+  type TrainedWeight,
+} from './trained-form.ts'
 
 export type { LatentWeight, TrainedForm } from './trained-form.ts'
 export type { BookCodes, QuantizedWeights, ScaledCodes } from './quantized-layer.ts'
@@ -210,28 +218,37 @@ async function quantizeModel(
   const untrained = quantizeAll(given, quantizer, chosen, context)
   const learns = (quantizer.trained ?? quantizer.training) !== undefined && retrains(options.retrain, context)
   if (!learns || untrained.length === 0) return written(given, quantizer, untrained, options, context)
+  const { model, graph, weights } = await trainLayers(given, quantizer, untrained, options, context)
+  const kept = untrained.map((done) => done.chosen)
+  const frozen = quantizeAll(model, quantizer, kept, context, weights)
+  const result = written(model, quantizer, frozen, options, context)
+  // Rounded biases, or a layer that cannot be written any more, are no part of what was trained.
+  if (context.proved && options.biasBits === undefined && frozen.length === kept.length)
+    context.proved(await checkFrozen(quantizer.name, graph, result, context))
+  return result
+}
+
+/** Trains the layers that will be quantized, through their quantized form or by the schedule of the record. */
+async function trainLayers(
+  given: Model,
+  quantizer: AnyQuantizer,
+  untrained: readonly Done[],
+  options: QuantizationOptions,
+  context: Context,
+): Promise<Omit<TrainedModel, 'weights'> & Partial<TrainedModel>> {
   const kept = untrained.map((done) => done.chosen)
   const settings = options.retrain || {}
-  if (quantizer.training) {
-    const schedule = { model: given, layers: kept, options, settings, context, project: projection(given, quantizer) }
-    checkReached(
-      toFloat32Model(given),
-      kept.map(({ layer }) => layer),
-    )
-    const model = await quantizer.training(schedule)
-    const frozen = quantizeAll(model, quantizer, kept, context)
-    const result = written(model, quantizer, frozen, options, context)
-    if (context.proved && options.biasBits === undefined && frozen.length === kept.length)
-      context.proved(await checkFrozen(quantizer.name, toFloat32Model(model), result, context))
-    return result
+  if (!quantizer.training) {
+    const held = zerosToHold(given, untrained)
+    return trainThrough(given, kept, quantizer.trained!, { settings, held }, context)
   }
-  const held = zerosToHold(given, untrained)
-  const trained = await trainThrough(given, kept, quantizer.trained!, { settings, held }, context)
-  const frozen = quantizeAll(trained.model, quantizer, kept, context, trained.weights)
-  const model = written(trained.model, quantizer, frozen, options, context)
-  if (context.proved && options.biasBits === undefined && frozen.length === kept.length)
-    context.proved(await checkFrozen(quantizer.name, trained.graph, model, context))
-  return model
+  checkReached(
+    toFloat32Model(given),
+    kept.map(({ layer }) => layer),
+  )
+  const project = projection(given, quantizer)
+  const model = await quantizer.training({ model: given, layers: kept, options, settings, context, project })
+  return { model, graph: toFloat32Model(model) }
 }
 
 /** The zeros of pruned layers, where the quantizer has a zero and not all are: trained, they would come back. */
@@ -351,21 +368,11 @@ function checkValues(name: string, quantized: Model, done: readonly Done[]): Pro
     const numbers = computed && toFloat32(fromFloat32(tensor.dtype, tensor.shape, toFloat32(computed)))
     if (!numbers || numbers.some((number, i) => number !== result.values[i]))
       return { check, passed: false, detail: `the weights of '${layer.name}' are not those that were chosen` }
-    errors.push(relativeError(weights, result.values))
+    errors.push(Math.sqrt(relativeSquaredError(weights, result.values)))
     bits += result.bits * weights.length
     count += weights.length
   }
   const [least, most] = [Math.min(...errors), Math.max(...errors)].map((error) => error.toPrecision(2))
   const detail = `${done.length} layers at ${(bits / count).toFixed(2)} bits a weight with scales, before entropy coding`
   return { check, passed: true, detail: `${detail}; relative error of the weights ${least} to ${most}` }
-}
-
-/** The root mean square of the changes relative to that of the weights. */
-function relativeError(weights: Float32Array, values: Float32Array): number {
-  let [error, size] = [0, 0]
-  for (let i = 0; i < weights.length; i++) {
-    error += (values[i] - weights[i]) ** 2
-    size += weights[i] * weights[i]
-  }
-  return size === 0 ? 0 : Math.sqrt(error / size)
 }

@@ -10,6 +10,7 @@ import { createPredictor } from '../../../../training/predictor.ts'
 import type { Context } from '../../../method.ts'
 import { trialData } from '../../../pruning/filters/family/mask-trials.ts'
 import { cheapest, precisionPath, withinBudget, type Choice } from './precision-path.ts'
+import { relativeSquaredError } from './quantized-layer.ts'
 
 /** The options by which bits are chosen for each layer. */
 export const mixedPrecisionOptions = {
@@ -116,21 +117,18 @@ function byWeightError(input: PrecisionInput): ReadonlyMap<string, number> {
     one.precisions.flatMap((precision): Choice[] => {
       const found = one.at(precision)
       return found
-        ? [{ precision, cost: found.bits * one.weights.length, damage: squaredError(one.weights, found.values) }]
+        ? [
+            {
+              precision,
+              cost: found.bits * one.weights.length,
+              damage: relativeSquaredError(one.weights, found.values),
+            },
+          ]
         : []
     }),
   )
   const chosen = fitting(input, damages, options.averageBits!)
   return told(input, chosen, () => 'by the relative squared error of the weights: there is no data')
-}
-
-function squaredError(weights: Float32Array, values: Float32Array): number {
-  let [error, size] = [0, 0]
-  for (let i = 0; i < weights.length; i++) {
-    error += (values[i] - weights[i]) ** 2
-    size += weights[i] * weights[i]
-  }
-  return size === 0 ? 0 : error / size
 }
 
 type Measured = Pick<Evaluation, 'accuracy' | 'loss'>
@@ -159,7 +157,7 @@ async function byLoss(input: PrecisionInput, measure: Measure, samples: number):
         // What no longer computes is worse than anything that does. That coarser weights happen to lower the loss says
         // nothing: they are not taken to be better than finer ones, and of what loses as much the closer is the better.
         lost = Math.max(lost, Number.isFinite(loss) ? loss - base.loss : 1e9)
-        const damage = lost + TIE * squaredError(one.weights, found.values)
+        const damage = lost + TIE * relativeSquaredError(one.weights, found.values)
         const choice = { precision, cost: found.bits * one.weights.length, damage }
         accuracies.set(choice, accuracy)
         own.unshift(choice)

@@ -172,3 +172,13 @@ function asBook(found: QuantizedWeights): BookCodes {
 function bitsOf(count: number): number {
   return Math.ceil(Math.log2(Math.max(2, count)))
 }
+
+/** The squares of the changes relative to those of the weights; 0 where all of these are zero. */
+export function relativeSquaredError(weights: Float32Array, values: Float32Array): number {
+  let [error, size] = [0, 0]
+  for (let i = 0; i < weights.length; i++) {
+    error += (values[i] - weights[i]) ** 2
+    size += weights[i] * weights[i]
+  }
+  return size === 0 ? 0 : error / size
+}
