@@ -20,9 +20,9 @@ export async function proveLevels(
 ): Promise<void> {
   if (!context.proved) return
   const check = `${name}: layers read few-valued inputs`
-  const bits = [...new Set(sites.map(({ options }) => levels(options)))].toSorted((a, b) => a - b)
+  const counts = [...new Set(sites.map(({ options }) => levels(options)))].toSorted((a, b) => a - b)
   const read = sites.flatMap((site) => site.layers.map((layer) => layer.name))
-  const what = `${read.length} layers read at most ${bits.join(' or ')} values: ${read.join(', ')}`
+  const what = `${read.length} layers read at most ${counts.join(' or ')} values: ${read.join(', ')}`
   const data = context.data?.train
   if (!data || data.size === 0) {
     context.proved({ check, passed: true, leftOut: true, detail: `${what}; not run, for there is no data` })
