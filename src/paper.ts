@@ -123,3 +123,11 @@ export const integerArithmeticOnlyInference: Paper = {
   year: 2018,
   arxiv: '1712.05877',
 }
+
+export const ternaryNeuralNetworksPaper: Paper = {
+  title: 'Ternary Neural Networks for Resource-Efficient AI Applications',
+  authors: 'Alemdar, Leroy, Prost-Boucle, Pétrot',
+  venue: 'IJCNN',
+  year: 2017,
+  arxiv: '1609.00222',
+}

@@ -47,7 +47,7 @@ import { uniformActivations } from './quantization/activations/uniform-activatio
 import { xnorActivations } from './quantization/activations/xnor-activations.ts'
 import { entropyPenalised } from './quantization/rate-distortion/entropy-penalised.ts'
 import { rateDistortion } from './quantization/rate-distortion/rate-distortion.ts'
-import { ternaryNeuralNetworks } from './quantization/ternary-neural-networks.ts'
+import { ternaryNeuralNetworks } from './quantization/ternary-student/ternary-neural-networks.ts'
 import { admmQuantization } from './quantization/weights/admm-quantization.ts'
 import { binarizedNeuralNetworks } from './quantization/weights/binarized-neural-networks.ts'
 import { binaryConnect } from './quantization/weights/binary-connect.ts'

@@ -1,3 +1,4 @@
+import { ternaryNeuralNetworksPaper } from '../../../paper.ts'
 import { defineActivationQuantizer } from './family/family.ts'
 
 /**
@@ -11,13 +12,7 @@ import { defineActivationQuantizer } from './family/family.ts'
 export const ternaryActivations = defineActivationQuantizer({
   name: 'ternary-activations',
   summary: 'Lets neurons put out -1, 0 or 1, by chance while they are trained and the most probable of them then.',
-  paper: {
-    title: 'Ternary Neural Networks for Resource-Efficient AI Applications',
-    authors: 'Alemdar, Leroy, Prost-Boucle, Pétrot',
-    venue: 'IJCNN',
-    year: 2017,
-    arxiv: '1609.00222',
-  },
+  paper: ternaryNeuralNetworksPaper,
   options: {},
   activation: 'replaces',
   levels: () => 3,

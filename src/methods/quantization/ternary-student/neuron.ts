@@ -56,8 +56,8 @@ export interface NeuronInputs {
 }
 
 /**
- * Searches the numbers of positive and negative weights to keep, the largest of each, and for these the two thresholds that
- * agree most with the teacher (Σ of the probability that it puts out the same).
+ * Searches the numbers of positive and negative weights to keep, the largest of each, and for these the two thresholds
+ * that agree most with the teacher (Σ of the probability that it puts out the same).
  * @param exhaustive the share of the largest possible agreement below which all pairs of counts are tried.
  */
 export function ternaryNeuron(
@@ -96,8 +96,8 @@ const BINS = 1024
 const PARTS = 256
 
 /**
- * The agreement with the best thresholds on given sums. Sums of integers are told apart exactly as long as their range is
- * within `BINS`; others by so many equal parts of it, which is precise enough to choose by.
+ * The agreement with the best thresholds on given sums. Sums of integers are told apart exactly as long as their range
+ * is within `BINS`; others by so many equal parts of it, which is precise enough to choose by.
  */
 function createScore({ belowGain, zeroGain, above }: TeacherFiring, whole: boolean): (sums: Float32Array) => number {
   const below = new Float64Array(BINS)
@@ -130,8 +130,8 @@ function createScore({ belowGain, zeroGain, above }: TeacherFiring, whole: boole
 const APART = 1e-6
 
 /**
- * The thresholds with the largest agreement, each in the middle between two sums that occur. None lies between sums that
- * an engine could round to the same number, or in another order.
+ * The thresholds with the largest agreement, each in the middle between two sums that occur. None lies between sums
+ * that an engine could round to the same number, or in another order.
  */
 export function bestThresholds(
   sums: Float32Array,
@@ -166,8 +166,8 @@ export function bestThresholds(
 }
 
 /**
- * The a <= b with the largest Σ_{i <= a} below[i] + Σ_{i <= b} zero[i], of -1 (nothing) to count - 1: observations up to a
- * are -1, those up to b are 0, the others 1. One pass, for the best a up to b is known when b is reached.
+ * The a <= b with the largest Σ_{i <= a} below[i] + Σ_{i <= b} zero[i], of -1 (nothing) to count - 1: observations up
+ * to a are -1, those up to b are 0, the others 1. One pass, for the best a up to b is known when b is reached.
  */
 function bestSplit(
   below: ArrayLike<number>,

@@ -34,10 +34,11 @@ export interface ObservationOptions {
 const MOST_NUMBERS = 2 ** 23
 
 /**
- * Runs the model on training examples. The places are drawn from the seed: those of two models with the same layer are the
- * same.
+ * Runs the model on training examples. The places are drawn from the seed: those of two models with the same layer are
+ * the same.
  * @returns undefined where the rows of the layer, or how many places it looks at, cannot be told.
- * @throws UsageError when there is no data, or it does not fit the model; DataError when the layer reads what is not finite.
+ * @throws UsageError when there is no data, or it does not fit the model; DataError when the layer reads what is not
+ * finite.
  */
 export async function observe(
   model: Model,

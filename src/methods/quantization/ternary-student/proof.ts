@@ -30,8 +30,8 @@ export interface Scaled {
 const EXAMPLES = 64
 
 /**
- * Runs both models on examples, validation ones where there are any, and tells which share of each layer's activations is
- * the same. It passes where all weights that were to be, and all activations, are -1, 0 or 1.
+ * Runs both models on examples, validation ones where there are any, and tells which share of each layer's activations
+ * is the same. It passes where all weights that were to be, and all activations, are -1, 0 or 1.
  */
 export async function proveTernary(
   name: string,

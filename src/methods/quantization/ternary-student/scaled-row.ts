@@ -15,7 +15,8 @@ export interface ScaledRow {
 }
 
 /**
- * Searches the counts as for a neuron, but by what is left of the teacher's output y after least squares: scale · sum + shift.
+ * Searches the counts as for a neuron, but by what is left of the teacher's output y after least squares: scale · sum +
+ * shift.
  * @param outputs what the teacher's weights give, [count], without the bias.
  * @param shifts whether there is a bias to change.
  */

@@ -12,10 +12,10 @@ export interface Counts {
 const MOST_PAIRS = 2 ** 12
 
 /**
- * Looks for the best pair as the authors' program does: by thirds in the number of positive weights, for each of these by
- * thirds in that of negative ones, then at all pairs around the one found, and, where its score is less than `enough`,
- * at all pairs there are. Scores are no hills: the thirds may miss the best. Between pairs of the same score the one with
- * fewer weights is taken, and none at all where that is as good.
+ * Looks for the best pair as the authors' program does: by thirds in the number of positive weights, for each of these
+ * by thirds in that of negative ones, then at all pairs around the one found, and, where its score is less than
+ * `enough`, at all pairs there are. Scores are no hills: the thirds may miss the best. Between pairs of the same score
+ * the one with fewer weights is taken, and none at all where that is as good.
  * @param most the largest counts.
  * @returns the best of the pairs that were looked at, and how many these were.
  */

@@ -161,8 +161,9 @@ function affineNode(node: Node, value: string, at: Channels, constant: ConstantV
 }
 
 /**
- * What leads from the activation's input to z: with thresholds l and h, those of the most probable value at ±atanh(1/2),
- * z = atanh(1/2) (2 x - l - h) / (h - l). A normalization that went into the thresholds before is found again so.
+ * What leads from the activation's input to z: with thresholds l and h, those of the most probable value at
+ * ±atanh(1/2), z = atanh(1/2) (2 x - l - h) / (h - l). A normalization that went into the thresholds before is found
+ * again so.
  */
 function stepsOf(thresholds: Tensor, at: Channels) {
   const shape = thresholds.shape.slice(1)
@@ -184,8 +185,8 @@ export interface StudentNeurons {
 }
 
 /**
- * The model in which the layer adds and subtracts its inputs, and the step function stands directly behind it. The bias,
- * normalization and the teacher's activation are gone.
+ * The model in which the layer adds and subtracts its inputs, and the step function stands directly behind it. The
+ * bias, normalization and the teacher's activation are gone.
  * @returns also the value that stands for what the teacher's activation put out.
  */
 export function withNeurons(

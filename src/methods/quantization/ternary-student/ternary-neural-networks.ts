@@ -1,19 +1,20 @@
+import { ternaryNeuralNetworksPaper } from '../../../paper.ts'
 import { z } from 'zod'
-import { UnsupportedError } from '../../errors.ts'
-import type { Model } from '../../ir/model.ts'
-import { layers, type Layer } from '../../ir/rewrite.ts'
-import { toFloat32 } from '../../tensor/half.ts'
-import { elementCount } from '../../tensor/tensor.ts'
-import { calibrationSet } from '../calibration.ts'
-import { chooseLayers, layerChoiceOptions } from '../layer-choice.ts'
-import { defineMethod, type Context } from '../method.ts'
-import { createPace } from '../pace.ts'
-import { weightRows, type WeightRows } from '../weight-rows.ts'
-import { finiteLayer, isPlainFloat } from '../weights.ts'
-import { observe } from './ternary-student/observations.ts'
-import { proveTernary, type Pair, type Scaled } from './ternary-student/proof.ts'
-import { teacherOf, withNeurons } from './ternary-student/sites.ts'
-import { fitNeurons, fitRows, type LayerOfRows } from './ternary-student/student-layer.ts'
+import { UnsupportedError } from '../../../errors.ts'
+import type { Model } from '../../../ir/model.ts'
+import { layers, type Layer } from '../../../ir/rewrite.ts'
+import { toFloat32 } from '../../../tensor/half.ts'
+import { elementCount } from '../../../tensor/tensor.ts'
+import { calibrationSet } from '../../calibration.ts'
+import { chooseLayers, layerChoiceOptions } from '../../layer-choice.ts'
+import { defineMethod, type Context } from '../../method.ts'
+import { createPace } from '../../pace.ts'
+import { weightRows, type WeightRows } from '../../weight-rows.ts'
+import { finiteLayer, isPlainFloat } from '../../weights.ts'
+import { observe } from './observations.ts'
+import { proveTernary, type Pair, type Scaled } from './proof.ts'
+import { teacherOf, withNeurons } from './sites.ts'
+import { fitNeurons, fitRows, type LayerOfRows } from './student-layer.ts'
 
 const options = z.strictObject({
   samples: z
@@ -41,33 +42,27 @@ type Options = z.infer<typeof options>
 const name = 'ternary-neural-networks'
 
 /**
- * The student of a teacher with ternary activations (`ternary-activations`): layer by layer, neuron by neuron, weights become
- * -1, 0 or 1 and the activation a step with two thresholds b_lo and b_hi, such that the neuron agrees most with what the
- * teacher's puts out by chance, Σ p(the same value) over examples (section 3). Its largest positive and largest negative
- * weights are kept; how many of each is searched together with the thresholds, on the inputs that the student's earlier
- * layers give. Biases and batch normalization become part of the thresholds. Between the ternary activations nothing is
- * multiplied; a first layer that reads numbers adds and subtracts these (the paper's images are ternary too: set `ends`
- * of `ternary-activations` for that).
+ * The student of a teacher with ternary activations (`ternary-activations`): layer by layer, neuron by neuron, weights
+ * become -1, 0 or 1 and the activation a step with two thresholds b_lo and b_hi, such that the neuron agrees most with
+ * what the teacher's puts out by chance, Σ p(the same value) over examples (section 3). Its largest positive and
+ * largest negative weights are kept; how many of each is searched together with the thresholds, on the inputs that the
+ * student's earlier layers give. Biases and batch normalization become part of the thresholds. Between the ternary
+ * activations nothing is multiplied; a first layer that reads numbers adds and subtracts these (the paper's images are
+ * ternary too: set `ends` of `ternary-activations` for that).
  *
  * Layers without a ternary activation of their own, such as the last one, get ternary weights times a scale an output,
  * and a new bias where they have one: the counts, scale and bias that explain most of the teacher's output by least
  * squares. `exclude` leaves them as they are.
  *
- * Differs from the paper: its program chooses the last layer's counts and integer biases by the labels, one output after
- * the other. The first layers of the teacher put out their most probable value, instead of one by chance.
+ * Differs from the paper: its program chooses the last layer's counts and integer biases by the labels, one output
+ * after the other. The first layers of the teacher put out their most probable value, instead of one by chance.
  */
 export const ternaryNeuralNetworks = defineMethod({
   name,
   family: 'quantization',
   summary:
     'Makes neurons of ternary weights and two thresholds do what those of a teacher with ternary activations do.',
-  paper: {
-    title: 'Ternary Neural Networks for Resource-Efficient AI Applications',
-    authors: 'Alemdar, Leroy, Prost-Boucle, Pétrot',
-    venue: 'IJCNN',
-    year: 2017,
-    arxiv: '1609.00222',
-  },
+  paper: ternaryNeuralNetworksPaper,
   needs: ['calibration-data'],
   options,
   apply: makeStudent,
