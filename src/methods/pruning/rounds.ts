@@ -5,7 +5,7 @@ import { retrainHolding, type Masks } from '../held-weights.ts'
 import type { Context } from '../method.ts'
 import { adoptTrained, partialTrainingSettings, retrainOption, retrains, type retrain } from '../retraining.ts'
 import { withScaledDropout } from './dropout.ts'
-import { masksOfZeros } from './masks.ts'
+import { masksOfZeros } from '../masks.ts'
 
 /** How the share of what is removed grows over the rounds, with t from 0 to 1. */
 export const sparsitySchedules = {

@@ -1,27 +1,14 @@
 /** What a classifier loses when one layer alone is pruned: how much each layer can give up. */
-import { z } from 'zod'
 import type { Evaluation } from '../../training/evaluate.ts'
+import { maxLossOptions } from '../trial-data.ts'
 import type { Context, Sensitivity, SensitivityCurve } from '../method.ts'
 
 /** The options by which a family finds out how much each layer gives up. */
-export const maxLossOptions = {
-  maxLoss: z
-    .number()
-    .min(0)
-    .max(100)
-    .optional()
-    .describe(
-      'points of accuracy on validation data that a layer may lose when it alone is pruned, before any retraining: each ' +
-        'gives up the largest share tried that loses no more',
-    ),
-  maxLossSamples: z
-    .number()
-    .int()
-    .min(1)
-    .max(1_000_000)
-    .default(1000)
-    .describe('examples of the validation data on which these losses are measured'),
-}
+export const pruningLossOptions = maxLossOptions(
+  'points of accuracy on validation data that a layer may lose when it alone is pruned, before any retraining: each ' +
+    'gives up the largest share tried that loses no more',
+  'examples of the validation data on which these losses are measured',
+)
 
 /** A layer, or several that can only be pruned together, and what is left when so many of its parts are gone. */
 export interface LayerToTry {

@@ -13,7 +13,7 @@ import { parametersOf, withHeld } from '../../held-weights.ts'
 import { defineMethod, type Context } from '../../method.ts'
 import { adoptTrained, retrain } from '../../retraining.ts'
 import { deviation } from '../../weights.ts'
-import { masksOfZeros, withMasksApplied } from '../masks.ts'
+import { masksOfZeros, withMasksApplied } from '../../masks.ts'
 import { retrainMasked } from '../rounds.ts'
 import { scalarIn, sparseLayers, sparseTrainingOptions } from '../sparse-training.ts'
 

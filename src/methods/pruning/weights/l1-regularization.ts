@@ -2,7 +2,7 @@ import { z } from 'zod'
 import { toFloat32 } from '../../../tensor/half.ts'
 import { layerChoiceOptions, layerOverrides, optionsOfLayer } from '../../layer-choice.ts'
 import { defineMethod } from '../../method.ts'
-import { withMasksApplied } from '../masks.ts'
+import { withMasksApplied } from '../../masks.ts'
 import { retrainMasked } from '../rounds.ts'
 import {
   assertAlive,

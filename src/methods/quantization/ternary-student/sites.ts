@@ -1,4 +1,5 @@
 /** Which layers are neurons with a ternary activation, and how the student's stand in their place. */
+import { commutingNodes } from '../../commuting-nodes.ts'
 import { constantValues, type ConstantValues } from '../../../ir/constant-values.ts'
 import { createDraft } from '../../../ir/draft.ts'
 import { graphIndex } from '../../../ir/graph.ts'
@@ -29,19 +30,6 @@ export interface NeuronSite {
   readonly axis: number
   readonly dtype: DType
 }
-
-/** Nodes that move values, or take the largest: a rising function can as well be taken before them. */
-const commutes: ReadonlySet<string> = new Set([
-  'MaxPool',
-  'GlobalMaxPool',
-  'Flatten',
-  'Reshape',
-  'Squeeze',
-  'Unsqueeze',
-  'Transpose',
-  'Dropout',
-  'Identity',
-])
 
 /** A neuron fires in most cases where |tanh z| > 1/2: there the thresholds of the activation lie. */
 const FIRES = Math.atanh(0.5)
@@ -94,7 +82,7 @@ export function teacherOf(model: Model): Teacher {
             shift[c] = shift[c] * affine.factor[c] + affine.shift[c]
           }
         } else {
-          const plain = node.domain === '' && commutes.has(node.op) && node.inputs[0] === value
+          const plain = node.domain === '' && commutingNodes.has(node.op) && node.inputs[0] === value
           if (!plain || node.outputs.slice(1).some((name) => name !== '')) return undefined
           pooled ||= node.op.endsWith('MaxPool')
           if (!['MaxPool', 'GlobalMaxPool', 'Dropout', 'Identity'].includes(node.op)) axis = undefined

@@ -1,7 +1,7 @@
+import { trialData } from '../../../trial-data.ts'
 /** What a classifier loses when some of its channels are switched off: measured, not estimated. */
 import { z } from 'zod'
-import { splitDataset, type Dataset } from '../../../../datasets/dataset.ts'
-import { UsageError } from '../../../../errors.ts'
+import type { Dataset } from '../../../../datasets/dataset.ts'
 import type { ChannelGroup } from '../../../../ir/channel-groups.ts'
 import type { Removals } from '../../../../ir/cut.ts'
 import { withMaskInput } from '../../../../ir/mask-inputs.ts'
@@ -62,20 +62,6 @@ export interface ToTry {
   readonly groups: readonly Pick<ChannelGroup, 'id'>[]
   readonly samples: number
   readonly context: Pick<Context, 'engine' | 'data' | 'seed' | 'signal'>
-}
-
-/**
- * Examples of the validation data, chosen by the seed; all where there are no more.
- * @throws UsageError when there are none.
- */
-export function trialData(samples: number, { data, seed }: Pick<Context, 'data' | 'seed'>): Dataset {
-  const validation = data?.validation
-  if (!validation?.size)
-    throw new UsageError('no-validation-data', 'the model is to be tried on validation data, and there is none', {
-      place: 'data',
-      hint: 'Name a data set with data: in the recipe or --data.',
-    })
-  return splitDataset(validation, Math.min(samples, validation.size), seed)[1]
 }
 
 /** Channels to switch off, and how many examples are misclassified then. */

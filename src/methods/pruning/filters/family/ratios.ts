@@ -8,7 +8,7 @@ import { chooseLayers, layerChoiceOptions, layerOverrides, optionsOfLayers } fro
 import type { Context, Sensitivity } from '../../../method.ts'
 import { isPlainFloat } from '../../../weights.ts'
 import { fewestForMacs } from './macs.ts'
-import { maxLossOptions } from '../../sensitivity.ts'
+import { pruningLossOptions } from '../../sensitivity.ts'
 
 const amount = {
   ratio: z
@@ -29,7 +29,7 @@ export const filterAmountOptions = {
     .max(1)
     .optional()
     .describe("share of the model's multiply-accumulates to remove, at least; in place of ratio and keep"),
-  ...maxLossOptions,
+  ...pruningLossOptions,
   multiple: z
     .number()
     .int()

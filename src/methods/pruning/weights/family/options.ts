@@ -5,7 +5,7 @@ import { refitOption, type RefitOption } from '../../../refit.ts'
 import { parsePattern, patternOption } from './patterns.ts'
 import { retrainedBetween, roundOptions } from '../../rounds.ts'
 import { scopeOption } from '../../scope.ts'
-import { maxLossOptions } from '../../sensitivity.ts'
+import { pruningLossOptions } from '../../sensitivity.ts'
 
 export type { RefitOption } from '../../../refit.ts'
 
@@ -26,7 +26,7 @@ export interface WeightAmount {
 
 const options = {
   ...amount,
-  ...maxLossOptions,
+  ...pruningLossOptions,
   scope: scopeOption,
   pattern: patternOption,
   refit: refitOption.default(false),

@@ -6,7 +6,7 @@ import { elementCount, float32, type Tensor } from '../../../../tensor/tensor.ts
 import { evaluateWith } from '../../../../training/evaluate.ts'
 import { createPredictor } from '../../../../training/predictor.ts'
 import type { Context, Sensitivity } from '../../../method.ts'
-import { trialData } from '../../filters/family/mask-trials.ts'
+import { trialData } from '../../../trial-data.ts'
 import type { Units } from './patterns.ts'
 import { measureSensitivity } from '../../sensitivity.ts'
 import type { PruningOptions } from './options.ts'

@@ -1,4 +1,5 @@
 /** Where activation quantizers go: the inputs of layers, and what the activation in front of them reads. */
+import { commutingNodes } from '../../../commuting-nodes.ts'
 import { createDraft, type AttributeValue, type Draft } from '../../../../ir/draft.ts'
 import { graphIndex, valuesRead, type GraphIndex } from '../../../../ir/graph.ts'
 import { ESPALIER_DOMAIN, subgraphs, type Graph, type Model, type Node } from '../../../../ir/model.ts'
@@ -20,26 +21,14 @@ export function dataInput({ node, input }: Layer): string {
   return node.inputs[1 - input]
 }
 
+/** Averages hand values on, too, but take more different ones than what they are taken of. */
+const averages = new Set(['AveragePool', 'GlobalAveragePool'])
+
 /** Nodes that hand on, move or pool values: what a quantizer behind them reads comes from the activation in front. */
-const handsOn = new Set([
-  'MaxPool',
-  'AveragePool',
-  'GlobalMaxPool',
-  'GlobalAveragePool',
-  'Flatten',
-  'Reshape',
-  'Squeeze',
-  'Unsqueeze',
-  'Transpose',
-  'Dropout',
-  'Identity',
-])
+const handsOn = new Set([...commutingNodes, ...averages])
 
 /** Nodes whose result takes no more values than what they read. */
-const keepsFew = new Set(['Clip', 'Relu'])
-
-/** Of those that hand on the average takes more values than what it is taken of. */
-const averages = new Set(['AveragePool', 'GlobalAveragePool'])
+const keepsFew = new Set([...commutingNodes, 'Clip', 'Relu'])
 
 /** The layers that read no other layer's result, and those whose result no other layer reads. */
 export function endLayers(model: Model): { readonly first: ReadonlySet<Node>; readonly last: ReadonlySet<Node> } {
@@ -75,8 +64,7 @@ export function quantizedBefore(model: Model): (value: string) => boolean {
   const index = graphIndex(lift(model).graph)
   return (value) => {
     let node = index.producer(value)
-    while (node?.domain === '' && (keepsFew.has(node.op) || (handsOn.has(node.op) && !averages.has(node.op))))
-      node = index.producer(node.inputs[0])
+    while (node?.domain === '' && keepsFew.has(node.op)) node = index.producer(node.inputs[0])
     return node?.domain === ESPALIER_DOMAIN && node.op !== 'RoundStraightThrough'
   }
 }

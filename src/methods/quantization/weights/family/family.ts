@@ -17,7 +17,7 @@ import {
 } from '../../../layer-choice.ts'
 import { defineMethod, type Context, type Method, type ProofCheck } from '../../../method.ts'
 import type { Masks } from '../../../held-weights.ts'
-import { masksOfZeros } from '../../../pruning/masks.ts'
+import { masksOfZeros } from '../../../masks.ts'
 import { retrainOption, retrains, type RetrainOption } from '../../../retraining.ts'
 import { checkFrozen, checkReached } from '../../../trained-graphs.ts'
 import { finiteLayer, isPlainFloat } from '../../../weights.ts'

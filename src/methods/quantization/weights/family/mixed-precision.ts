@@ -8,7 +8,7 @@ import { float32, type Tensor } from '../../../../tensor/tensor.ts'
 import { evaluateWith, type Evaluation } from '../../../../training/evaluate.ts'
 import { createPredictor } from '../../../../training/predictor.ts'
 import type { Context } from '../../../method.ts'
-import { trialData } from '../../../pruning/filters/family/mask-trials.ts'
+import { maxLossOptions, trialData } from '../../../trial-data.ts'
 import { cheapest, precisionPath, withinBudget, type Choice } from './precision-path.ts'
 import { relativeSquaredError } from './quantized-layer.ts'
 
@@ -23,22 +23,11 @@ export const mixedPrecisionOptions = {
       'chooses the precision of each layer so that a weight of the quantized layers takes no more bits on average, scales ' +
         'counted, and the loss on validation data grows least; without data the error of the weights',
     ),
-  maxLoss: z
-    .number()
-    .min(0)
-    .max(100)
-    .optional()
-    .describe(
-      'chooses the precision of each layer so that they take the fewest bytes and lose no more than so many points of ' +
-        'accuracy on validation data, before any retraining',
-    ),
-  maxLossSamples: z
-    .number()
-    .int()
-    .min(1)
-    .max(1_000_000)
-    .default(1000)
-    .describe('examples of the validation data on which layers are measured to choose their precision'),
+  ...maxLossOptions(
+    'chooses the precision of each layer so that they take the fewest bytes and lose no more than so many points of ' +
+      'accuracy on validation data, before any retraining',
+    'examples of the validation data on which layers are measured to choose their precision',
+  ),
 }
 
 export type MixedPrecisionOptions = { readonly [Key in keyof typeof mixedPrecisionOptions]?: number | undefined }

@@ -1,9 +1,9 @@
-import type { Model } from '../../ir/model.ts'
-import { layers, type Layer } from '../../ir/rewrite.ts'
-import { fromFloat32, toFloat32 } from '../../tensor/half.ts'
-import type { Tensor } from '../../tensor/tensor.ts'
-import type { Masks } from '../held-weights.ts'
-import { isPlainFloat, withInitializers } from '../weights.ts'
+import type { Model } from '../ir/model.ts'
+import { layers, type Layer } from '../ir/rewrite.ts'
+import { fromFloat32, toFloat32 } from '../tensor/half.ts'
+import type { Tensor } from '../tensor/tensor.ts'
+import type { Masks } from './held-weights.ts'
+import { isPlainFloat, withInitializers } from './weights.ts'
 
 /** Masks of the plain weights that have zeros. */
 export function masksOfZeros(model: Model, among: readonly Layer[] = layers(model)): Map<string, Float32Array> {
