@@ -6,11 +6,12 @@ import { ternaryWeightNetworks } from '../../methods/quantization/weights/ternar
 import { defineLowBitRow } from '../low-bit-lenet.ts'
 
 /** How they all train, and their twin in full precision. */
-const training =
-  '{ optimizer: adam, learningRate: 0.001, schedule: cosine, epochs: 4, batchSize: 128, weightDecay: 1.0e-5, augmentation: crop, shift: 2 }'
+const settings =
+  'optimizer: adam, learningRate: 0.001, schedule: cosine, epochs: 4, batchSize: 128, weightDecay: 1.0e-5, augmentation: crop, shift: 2'
+const training = `{ ${settings} }`
 
 /** The same with the network in full precision as a teacher. */
-const taught = training.replace('}', ', loss: kullback-leibler, temperature: 2, teacherWeight: 0.7 }')
+const taught = `{ ${settings}, loss: kullback-leibler, temperature: 2, teacherWeight: 0.7 }`
 
 /** The first and the last layer, which most papers leave in full precision. */
 const ends = 'exclude: [conv1, fc2]'
@@ -75,7 +76,7 @@ steps:
 export const lowBitDorefa11 = defineLowBitRow({
   name: 'lenet-5-dorefa-1-1',
   summary: 'Trains LeNet-5 with weights and activations of 1 bit by DoReFa-Net.',
-  method: 'dorefa-activations, dorefa-weights',
+  method: 'dorefa-activations, dorefa-weights, 1 bit',
   paper: dorefaNet,
   recipe: `
 name: lenet-5-dorefa-1-1
@@ -93,7 +94,7 @@ steps:
 export const lowBitDorefa22 = defineLowBitRow({
   name: 'lenet-5-dorefa-2-2',
   summary: 'Trains LeNet-5 with weights and activations of 2 bits by DoReFa-Net.',
-  method: 'dorefa-activations, dorefa-weights',
+  method: 'dorefa-activations, dorefa-weights, 2 bits',
   paper: dorefaNet,
   recipe: `
 name: lenet-5-dorefa-2-2
@@ -111,7 +112,7 @@ steps:
 export const lowBitDorefa44 = defineLowBitRow({
   name: 'lenet-5-dorefa-4-4',
   summary: 'Trains LeNet-5 with weights and activations of 4 bits by DoReFa-Net.',
-  method: 'dorefa-activations, dorefa-weights',
+  method: 'dorefa-activations, dorefa-weights, 4 bits',
   paper: dorefaNet,
   recipe: `
 name: lenet-5-dorefa-4-4
@@ -129,7 +130,7 @@ steps:
 export const lowBitQnn22 = defineLowBitRow({
   name: 'lenet-5-qnn-2-2',
   summary: 'Trains LeNet-5 with fixed-point weights and activations of 2 bits.',
-  method: 'qnn-activations, quantized-neural-networks',
+  method: 'qnn-activations, quantized-neural-networks, 2 bits',
   paper: lowPrecisionWeightsAndActivations,
   recipe: `
 name: lenet-5-qnn-2-2

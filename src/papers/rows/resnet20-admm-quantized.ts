@@ -7,7 +7,7 @@ function admm(powers: number, set: string, published: number, atMost: number): R
   return {
     name,
     summary: `Pulls the weights of a pretrained ResNet-20 towards ${set} times a scale while they train.`,
-    method: admmQuantization.name,
+    method: `${admmQuantization.name}, ${set}`,
     paper: admmQuantization.paper,
     recipe: `
 name: ${name}

@@ -3,28 +3,41 @@ import { applyRecipe } from '../apply-recipe.ts'
 import { openResNet20, resNet20File } from '../resnet20.ts'
 import { definePaperRow, figureOf, type Figure } from '../row.ts'
 
-/** By entry: the method and its options. */
-const entries: Readonly<Record<string, string>> = {
-  'uniform, 8 bits': 'method: uniform, bits: 8',
-  'uniform, 4 bits': 'method: uniform, bits: 4',
-  'uniform, 2 bits': 'method: uniform, bits: 2',
-  'learned step size, 2 bits': 'method: learned-step-size-weights, bits: 2',
-  'QNN linear, 4 bits': 'method: quantized-neural-networks, bits: 4',
-  'QNN logarithmic, 4 bits': 'method: quantized-neural-networks, bits: 4, scheme: logarithmic',
-  'DoReFa, 4 bits': 'method: dorefa-weights, bits: 4',
-  'DoReFa, 2 bits': 'method: dorefa-weights, bits: 2',
-  'DoReFa, 1 bit': 'method: dorefa-weights, bits: 1',
-  'ShiftCNN, N=2 B=4': 'method: shift-cnn',
-  'INQ, 5 bits': 'method: incremental-network-quantization, bits: 5, portions: [0.5, 1]',
-  'INQ, 3 bits': 'method: incremental-network-quantization, bits: 3, exponents: least-squares, portions: [0.5, 1]',
-  'ADMM, {0, ±1, ±2, ±4}': 'method: admm-quantization, powers: 3, iterations: 3, rho: 0.1, growth: 4',
-  'ADMM, {0, ±1}': 'method: admm-quantization, powers: 1, iterations: 3, rho: 0.1, growth: 4',
-  TTQ: 'method: trained-ternary-quantization',
-  TWN: 'method: ternary-weight-networks',
-  BWN: 'method: binary-weight-networks',
-  BWNH: 'method: binary-weights-hashing',
-  BNN: 'method: binarized-neural-networks',
-  'BinaryConnect, stochastic': 'method: binary-connect, stochastic: true',
+interface Entry {
+  /** The method and its options. */
+  readonly step: string
+  /** How many trainings a method makes; default: 1. */
+  readonly trainings?: number
+}
+
+/** By name. */
+const entries: Readonly<Record<string, Entry>> = {
+  'uniform, 8 bits': { step: 'method: uniform, bits: 8' },
+  'uniform, 4 bits': { step: 'method: uniform, bits: 4' },
+  'uniform, 2 bits': { step: 'method: uniform, bits: 2' },
+  'learned step size, 2 bits': { step: 'method: learned-step-size-weights, bits: 2' },
+  'QNN linear, 4 bits': { step: 'method: quantized-neural-networks, bits: 4' },
+  'QNN logarithmic, 4 bits': { step: 'method: quantized-neural-networks, bits: 4, scheme: logarithmic' },
+  'DoReFa, 4 bits': { step: 'method: dorefa-weights, bits: 4' },
+  'DoReFa, 2 bits': { step: 'method: dorefa-weights, bits: 2' },
+  'DoReFa, 1 bit': { step: 'method: dorefa-weights, bits: 1' },
+  'ShiftCNN, N=2 B=4': { step: 'method: shift-cnn', trainings: 0 },
+  'INQ, 5 bits': { step: 'method: incremental-network-quantization, bits: 5, portions: [0.5, 1]', trainings: 2 },
+  'INQ, 3 bits': {
+    step: 'method: incremental-network-quantization, bits: 3, exponents: least-squares, portions: [0.5, 1]',
+    trainings: 2,
+  },
+  'ADMM, {0, ±1, ±2, ±4}': {
+    step: 'method: admm-quantization, powers: 3, iterations: 3, rho: 0.1, growth: 4',
+    trainings: 4,
+  },
+  'ADMM, {0, ±1}': { step: 'method: admm-quantization, powers: 1, iterations: 3, rho: 0.1, growth: 4', trainings: 4 },
+  TTQ: { step: 'method: trained-ternary-quantization' },
+  TWN: { step: 'method: ternary-weight-networks' },
+  BWN: { step: 'method: binary-weight-networks' },
+  BWNH: { step: 'method: binary-weights-hashing' },
+  BNN: { step: 'method: binarized-neural-networks' },
+  'BinaryConnect, stochastic': { step: 'method: binary-connect, stochastic: true' },
 }
 
 /** Adam, because the sizes of gradients differ widely from method to method. */
@@ -34,33 +47,33 @@ const training =
 /** Epochs of each retraining, in all where a method trains several times. */
 const epochs = 0.15
 
-/** What is made without training only. */
-const untrained: ReadonlySet<string> = new Set(['ShiftCNN, N=2 B=4'])
-
-/** Trainings of a method that trains more than once; the last is the one around codes that stay. */
-const trainings: Readonly<Record<string, number>> = { INQ: 2, ADMM: 4 }
-
 const columns = ['bits a weight', 'pack', 'accuracy before retraining', 'accuracy'] as const
 
-function figuresOf(entry: string): Figure[] {
+/** Before retraining, and after it where a method can be trained. */
+function formsOf({ trainings }: Entry): readonly boolean[] {
+  return trainings === 0 ? [false] : [false, true]
+}
+
+function figuresOf([name, entry]: readonly [string, Entry]): Figure[] {
   return [
-    { name: figureOf(entry, columns[0]), unit: '', digits: 2 },
-    { name: figureOf(entry, columns[1]), unit: 'bytes', digits: 0 },
-    { name: figureOf(entry, columns[2]), unit: '%', digits: 1 },
-    ...(untrained.has(entry) ? [] : [{ name: figureOf(entry, columns[3]), unit: '%', digits: 1 }]),
+    { name: figureOf(name, columns[0]), unit: '', digits: 2 },
+    { name: figureOf(name, columns[1]), unit: 'bytes', digits: 0 },
+    ...formsOf(entry).map((trained) => ({ name: figureOf(name, columns[trained ? 3 : 2]), unit: '%', digits: 1 })),
   ]
 }
 
 /** The recipe of an entry, with retraining or without. */
-function recipeOf(entry: string, retrained: boolean): { readonly name: string; readonly recipe: string } {
-  const times = trainings[entry] ?? trainings[entry.split(',')[0]] ?? 1
-  const settings = retrained ? `{ epochs: ${epochs / times} }` : 'false'
-  const retrain = untrained.has(entry) ? '' : `, retrain: ${settings}`
+function recipeOf(
+  { step, trainings = 1 }: Entry,
+  trained: boolean,
+): { readonly name: string; readonly recipe: string } {
+  const settings = trained ? `{ epochs: ${epochs / trainings} }` : 'false'
+  const retrain = trainings === 0 ? '' : `, retrain: ${settings}`
   const recipe = `
 name: weight-quantizers
 training: ${training}
 steps:
-  - { ${entries[entry]}, exclude: [Conv_1, Gemm_73]${retrain} }
+  - { ${step}, exclude: [Conv_1, Gemm_73]${retrain} }
 `
   return { name: 'weight-quantizers', recipe }
 }
@@ -72,7 +85,7 @@ export const weightQuantizers = definePaperRow({
   data: 'CIFAR-10, batches 1 to 4 less 4,000 images for choices; the first 1,000 test images',
   method: 'every weight quantizer',
   needs: [resNet20File, 'cifar10'],
-  figures: Object.keys(entries).flatMap(figuresOf),
+  figures: Object.entries(entries).flatMap(figuresOf),
   table: { head: 'method', entries: Object.keys(entries), columns },
   seeds: [1],
   minutes: 60,
@@ -81,16 +94,15 @@ export const weightQuantizers = definePaperRow({
     const { seed, engine, path, signal } = environment
     const { data, model } = await openResNet20(path, seed)
     const values: Record<string, number> = {}
-    for (const entry of Object.keys(entries)) {
-      for (const retrained of untrained.has(entry) ? [false] : [false, true]) {
-        const result = await applyRecipe(model, recipeOf(entry, retrained), data, environment)
+    for (const [name, entry] of Object.entries(entries))
+      for (const trained of formsOf(entry)) {
+        const result = await applyRecipe(model, recipeOf(entry, trained), data, environment)
         const { accuracy } = await evaluate(result.model, data.test, engine, { signal })
         const { bitsPerWeight, packBytes } = result.report.stages.at(-1)!.size
-        values[figureOf(entry, columns[0])] = bitsPerWeight
-        values[figureOf(entry, columns[1])] = packBytes
-        values[figureOf(entry, columns[retrained ? 3 : 2])] = 100 * accuracy
+        values[figureOf(name, columns[0])] = bitsPerWeight
+        values[figureOf(name, columns[1])] = packBytes
+        values[figureOf(name, columns[trained ? 3 : 2])] = 100 * accuracy
       }
-    }
     return values
   },
 })
