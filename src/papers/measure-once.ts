@@ -1,0 +1,22 @@
+import { z } from 'zod'
+import { crc32 } from '../codecs/crc32.ts'
+import type { RowStore } from './row.ts'
+
+const figures = z.record(z.string(), z.number())
+
+/**
+ * Measures a part of what a row measures, or takes what was measured of it before a stop.
+ * @param task all that the figures depend on besides the seed, as a text
+ */
+export async function measureOnce(
+  store: RowStore,
+  task: string,
+  measure: () => Promise<z.infer<typeof figures>>,
+): Promise<z.infer<typeof figures>> {
+  const name = `figures-${crc32(new TextEncoder().encode(task)).toString(16).padStart(8, '0')}.json`
+  const known = await store.read(name)
+  if (known) return figures.parse(JSON.parse(new TextDecoder().decode(known)))
+  const values = await measure()
+  await store.write(name, new TextEncoder().encode(JSON.stringify(values)))
+  return values
+}
