@@ -17,7 +17,7 @@ export function papersPage(rows: readonly PaperRow[], results: ReadonlyMap<strin
 const summaryStart = '<!-- written by npm run papers -->'
 const summaryEnd = '<!-- end -->'
 
-/** `readme` with the table of the headline figures between its marks; unchanged where it has none. */
+/** `readme` with the tables of the headline figures between its marks; unchanged where it has none. */
 export function withSummary(
   readme: string,
   rows: readonly PaperRow[],
@@ -29,20 +29,39 @@ export function withSummary(
   return [readme.slice(0, start) + summaryStart, ...summary(rows, results), readme.slice(end)].join('\n')
 }
 
+/** A table a network, in which a row of the page is one line. */
 function summary(rows: readonly PaperRow[], results: ReadonlyMap<string, RowResults>): string[] {
-  return [
-    '| network and data | figure | paper | ours | seeds | method |',
-    '|---|---|---|---|---|---|',
-    ...rows.flatMap((row) =>
-      row.figures
-        .filter(({ headline }) => headline)
-        .map((figure) => {
-          const values = figureValues(row, results.get(row.name), figure)
-          const cells = [row.network, figure.name, quantity(figure.published, figure), measured(values, figure)]
-          return `| ${cells.join(' | ')} | ${values.length} | ${row.method} |`
-        }),
-    ),
-  ]
+  const networks = new Map<string, PaperRow[]>()
+  for (const row of rows) {
+    if (!row.figures.some(({ headline }) => headline)) continue
+    networks.set(row.network, [...(networks.get(row.network) ?? []), row])
+  }
+  const tables = [...networks].flatMap(([network, own]) => [
+    '',
+    `${network}:`,
+    '',
+    '| method | figure | paper | ours | seeds |',
+    '|---|---|--:|--:|--:|',
+    ...own.map((row) => summaryLine(row, results.get(row.name))),
+  ])
+  return [...tables, '']
+}
+
+/** The headline figures of a row below each other; those that miss what is asked say so. */
+function summaryLine(row: PaperRow, results: RowResults | undefined): string {
+  const figures = row.figures.filter(({ headline }) => headline)
+  const values = figures.map((figure) => figureValues(row, results, figure))
+  const ours = figures.map((figure, i) => {
+    const text = measured(values[i], figure)
+    return judge(figure, values[i]) === 'missed' ? `${text}, asked ${bound(figure)}` : text
+  })
+  const cells = [
+    figures.map(({ name }) => name),
+    figures.map((figure) => quantity(figure.published, figure)),
+    ours,
+    [String(Math.max(...values.map(({ length }) => length)))],
+  ].map((lines) => lines.join('<br>'))
+  return `| ${[`[${row.method}](docs/papers.md#${row.name})`, ...cells].join(' | ')} |`
 }
 
 function section(row: PaperRow, results: RowResults | undefined): string[] {

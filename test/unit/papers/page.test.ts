@@ -104,13 +104,25 @@ describe('the table of the README', () => {
 
   it('stands between its marks, has the headline figures only, and does not grow', () => {
     const written = withSummary(readme, [headline], results)
-    expect(written).toContain('| 1.50 % | 1 | magnitude |')
-    expect(written).toContain('| LeNet | error | 1.58 % | 1.50 % | 1 |')
+    expect(written).toContain('\nLeNet:\n\n| method |')
+    expect(written).toContain('| [magnitude](docs/papers.md#lenet) | error | 1.58 % | 1.50 % | 1 |')
     expect(written).not.toContain('ratio')
     expect(written).not.toContain('old')
     expect(written.startsWith('before\n')).toBe(true)
     expect(written.endsWith('<!-- end -->\nafter\n')).toBe(true)
     expect(withSummary(written, [headline], results)).toBe(written)
+  })
+
+  it('says what is missed, and puts rows on the same network into one table', () => {
+    const worse = { row: 'lenet', runs: [{ seed: 1, seconds: 60, values: { error: 1.7, ratio: 41, pack: 1 } }] }
+    const both = { ...headline, figures: row.figures.map((figure) => ({ ...figure, headline: true })) }
+    const other = { ...headline, name: 'other' }
+    const written = withSummary(readme, [both, other], new Map([['lenet', worse]]))
+    expect(written).toContain(
+      '| error<br>ratio<br>pack | 1.58 %<br>40.0x<br>– | 1.70 %, asked ≤ 1.64 %<br>41.0x<br>1 bytes |',
+    )
+    expect(written).toContain('| [magnitude](docs/papers.md#other) | error | 1.58 % | – | 0 |')
+    expect(written.match(/LeNet:/g)).toHaveLength(1)
   })
 
   it('leaves a text without marks alone', () => {
