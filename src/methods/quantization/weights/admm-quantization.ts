@@ -4,7 +4,6 @@ import { nearestAmongPowers } from '../../../tensor/powers-of-two.ts'
 import { alternateDirections, valuesOf, withValues, type Values } from '../../admm.ts'
 import { retrainHolding } from '../../held-weights.ts'
 import { masksOfZeros } from '../../masks.ts'
-import { retrainMasked } from '../../pruning/rounds.ts'
 import { finishOption } from '../../retraining.ts'
 import { defineWeightQuantizer } from './family/family.ts'
 import { fitScale } from './family/fit-scale.ts'
@@ -61,7 +60,7 @@ export const admmQuantization = defineWeightQuantizer({
       project: nearest,
       train: (current, pull, iteration) => {
         const label = `pull ${iteration}/${iterations}`
-        return retrainMasked(current, new Map(), pulled, context, label, { penalties: [pull] })
+        return retrainHolding(current, masksOfZeros(current), pulled, context, label, { penalties: [pull] })
       },
     })
     const projected = withValues(trained, nearest(valuesOf(trained, names)))

@@ -2,12 +2,14 @@ import { describe, expect, it } from 'vitest'
 import type { Dataset } from '../../../../../src/datasets/dataset.ts'
 import { onnxruntime } from '../../../../../src/engines/onnxruntime.ts'
 import { constantValues } from '../../../../../src/ir/constant-values.ts'
+import { createDraft } from '../../../../../src/ir/draft.ts'
 import type { Model } from '../../../../../src/ir/model.ts'
 import { layers } from '../../../../../src/ir/rewrite.ts'
 import type { Context } from '../../../../../src/methods/method.ts'
 import { admmQuantization } from '../../../../../src/methods/quantization/weights/admm-quantization.ts'
+import { withInitializers } from '../../../../../src/methods/weights.ts'
 import { toFloat32 } from '../../../../../src/tensor/half.ts'
-import { createTensor } from '../../../../../src/tensor/tensor.ts'
+import { createTensor, float32 } from '../../../../../src/tensor/tensor.ts'
 import { evaluate } from '../../../../../src/training/evaluate.ts'
 import { trainingSettings } from '../../../../../src/training/settings.ts'
 import { train } from '../../../../../src/training/train.ts'
@@ -118,6 +120,28 @@ describe('quantization by ADMM', () => {
     expect([...paper.slots].some((name) => name.includes('anchor'))).toBe(true)
     const other = await apply(network(), options, { training: { optimizer: 'sgd' } })
     expect([...other.slots].some((name) => name.includes('anchor'))).toBe(false)
+  })
+
+  it('keeps zeros and drops as the network says: it prunes nothing', async () => {
+    const draft = createDraft(network())
+    const [{ node }] = layers(network())
+    draft.interpose(node.inputs[0], () => draft.add('Dropout', [node.inputs[0]]))
+    const model = draft.finish()
+    const weight = model.graph.initializers.get('fc.weight')!
+    const half = toFloat32(weight).map((value, i) => (i % 2 === 0 ? 0 : value))
+    const sparse = withInitializers(model, new Map([['fc.weight', float32(half, weight.shape)]]))
+    const kept = new Set<number>()
+    const engine: Context['engine'] = {
+      ...onnxruntime,
+      async createSession(given, options) {
+        for (const [name, tensor] of given.graph.initializers)
+          if (name.startsWith('dropout.scale')) kept.add(1 / toFloat32(tensor)[0])
+        return onnxruntime.createSession(given, options)
+      },
+    }
+    const { result } = await apply(sparse, { iterations: 1, retrain: { epochs: 0.2 }, finish: false }, { engine })
+    expect([...kept]).toEqual([0.5])
+    expect(weightOf(result).filter((_, i) => i % 2 === 0)).toEqual(Array<number>(72).fill(0))
   })
 
   it('has a scale for each filter where that is asked', async () => {
