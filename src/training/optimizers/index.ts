@@ -22,8 +22,8 @@ export const optimizers: { readonly [Name in TrainingSettings['optimizer']]: Opt
  */
 export function optimizerOf(settings: OptimizerSettings & Pick<TrainingSettings, 'optimizer'>): Optimizer {
   const { optimizer, momentum, nesterov, gradientSparsity = 0, gradientTernary = false } = settings
-  if (nesterov && (optimizer === 'extra-gradient' || optimizer === 'shift-adamax'))
-    throw refused('nesterov-momentum', `${optimizer} has no Nesterov's form of momentum`, 'nesterov')
+  if (nesterov && optimizer !== 'sgd')
+    throw refused('nesterov-momentum', `${optimizer} has no Nesterov's form of momentum`, 'nesterov', 'set it to false')
   if (momentum === 1 && optimizer === 'shift-adamax')
     throw new UsageError('momentum-range', 'the power of two next to 1 - momentum must not be zero', {
       place: 'momentum',
@@ -35,6 +35,7 @@ export function optimizerOf(settings: OptimizerSettings & Pick<TrainingSettings,
       'sparse-gradients',
       `sparse gradients are accumulated as momentum is, which ${optimizer} has not`,
       'gradientSparsity',
+      'set it to 0',
     )
   if (gradientTernary)
     throw new UsageError('gradient-compression', 'gradients are to be both sparse and ternary', {
@@ -44,9 +45,6 @@ export function optimizerOf(settings: OptimizerSettings & Pick<TrainingSettings,
   return sparseGradients
 }
 
-function refused(code: string, message: string, setting: keyof OptimizerSettings): UsageError {
-  return new UsageError(code, message, {
-    place: setting,
-    hint: `Choose optimizer: sgd, or leave ${setting} out.`,
-  })
+function refused(code: string, message: string, place: keyof OptimizerSettings, otherwise: string): UsageError {
+  return new UsageError(code, message, { place, hint: `Choose optimizer: sgd, or ${otherwise}.` })
 }

@@ -182,7 +182,7 @@ describe('optimizers', () => {
 
   it('refuse what they cannot do', () => {
     const settings = { momentum: 0.9, nesterov: true }
-    for (const optimizer of ['extra-gradient', 'shift-adamax'] as const) {
+    for (const optimizer of ['adam', 'extra-gradient', 'shift-adamax'] as const) {
       expect(() => optimizerOf({ ...settings, optimizer })).toThrow(UsageError)
       expect(() => optimizerOf({ ...settings, optimizer })).toThrow(optimizer)
     }
