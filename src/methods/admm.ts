@@ -28,7 +28,8 @@ export interface AlternatingDirections {
 /**
  * Minimises f(W) subject to W = Z with Z in the set, in the scaled form of Boyd et al. 2011, section 3.1.1. In turns
  * W ← argmin f(W) + ρ/2 ‖W − Z + U‖², by training; Z ← the point of the set nearest to W + U; and U ← U + W − Z, the
- * sum of how far both were apart. It starts at the model's weights with U = 0.
+ * sum of how far both were apart. It starts at the model's weights with U = 0. Where ρ grows, U shrinks by the same
+ * factor (section 3.4.1), since it stands for a dual ρ U that does not change with ρ.
  * @returns the model with the last W.
  */
 export async function alternateDirections(task: AlternatingDirections): Promise<Model> {
@@ -42,7 +43,7 @@ export async function alternateDirections(task: AlternatingDirections): Promise<
     current = await task.train(current, pull, iteration)
     const sum = combined(valuesOf(current, names), dual, (weight, before) => weight + before)
     target = await task.project(sum)
-    dual = combined(sum, target, (all, point) => all - point)
+    dual = combined(sum, target, (all, point) => (all - point) / growth)
   }
   return current
 }
