@@ -39,7 +39,7 @@ export async function loadRecipe(name: string): Promise<Recipe> {
 
 /**
  * A recipe from steps on the command line, each `method` or `method?option=value&option=value`; values are read as YAML.
- * @throws UsageError for a wrong method, option or value.
+ * @throws UsageError for a wrong method, option or value, with the step as it was given.
  */
 export function recipeFromSteps(steps: readonly string[]): Recipe {
   const parsed = steps.map((step) => {
@@ -53,10 +53,15 @@ export function recipeFromSteps(steps: readonly string[]): Recipe {
         if (equals < 0) return [part, true] as const
         const document = parseDocument(part.slice(equals + 1))
         if (document.errors.length > 0)
-          throw new UsageError('step-value', `'${part}' has a value that is not valid YAML`, { place: '--step' })
+          throw new UsageError('step-value', `'${part}' has a value that is not valid YAML`, {
+            place: `--step ${step}`,
+          })
         return [part.slice(0, equals), document.toJS() as unknown] as const
       })
     return { method: question < 0 ? step : step.slice(0, question), ...Object.fromEntries(options) }
   })
-  return parseRecipe(stringify({ name: 'steps', steps: parsed }), { file: 'steps' })
+  return parseRecipe(stringify({ name: 'steps', steps: parsed }), {
+    file: '--step',
+    place: ([, position]) => (typeof position === 'number' ? `--step ${steps[position]}` : '--step'),
+  })
 }

@@ -10,7 +10,7 @@ import type { TrainingSettings } from '../training/settings.ts'
 export interface RecipeStep {
   readonly method: Method
   readonly options: unknown
-  /** Where the recipe writes each pattern for layers, as file:line:column: whether it fits, only a model tells. */
+  /** Where the recipe writes each pattern for layers, as errors say it: whether it fits, only a model tells. */
   readonly patternPlaces: ReadonlyMap<string, string>
 }
 
@@ -70,6 +70,8 @@ export interface RecipeSource {
   readonly file?: string
   /** The methods to choose from; default: all that there are. */
   readonly methods?: ReadonlyMap<string, Method>
+  /** What errors call the place of a value, by its path; default: the file with line and column. */
+  readonly place?: (path: Path) => string
 }
 
 /** A recipe that a person wrote is short; more than this is refused before it is looked at. */
@@ -89,7 +91,7 @@ export function parseRecipe(text: string, source: RecipeSource = {}): Recipe {
     })
   const lines = new LineCounter()
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false })
-  const reader: Reader = { document, lines, file }
+  const reader: Reader = { document, lines, file, place: source.place }
   const [error] = document.errors
   if (error) {
     const { line, col } = lines.linePos(error.pos[0])
@@ -132,6 +134,7 @@ interface Reader {
   readonly document: Document
   readonly lines: LineCounter
   readonly file: string
+  readonly place: RecipeSource['place']
 }
 
 type Path = readonly PropertyKey[]
@@ -231,7 +234,8 @@ function patternPlaces(reader: Reader, at: Path, options: Readonly<Record<string
   return places
 }
 
-function positionOf({ document, lines, file }: Reader, path: Path, aboutKey: boolean): string {
+function positionOf({ document, lines, file, place }: Reader, path: Path, aboutKey: boolean): string {
+  if (place) return place(path)
   let node: unknown = document.contents
   let found: YamlNode | undefined
   for (const [depth, step] of path.entries()) {

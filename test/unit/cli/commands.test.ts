@@ -88,6 +88,13 @@ describe('errors', () => {
     [['evaluate', 'MODEL', '--data', 'digits', '--split', 'all'], 2, /test, validation, train/],
     [['compress', 'MODEL', '--recipe', 'weight-only'], 2, /Did you mean weights-only/],
     [['compress', 'MODEL', '--step', 'huffmann'], 2, /Did you mean 'huffman'/],
+    [['compress', 'MODEL', '--step', 'huffman', '--step', 'uniform?bits=99'], 2, /at --step uniform\?bits=99\n/],
+    [['compress', 'MODEL', '--step', 'uniform?bits=[', '-o', 'MODEL.x'], 2, /YAML\n\s+at --step uniform\?bits=\[\n/],
+    [
+      ['compress', 'MODEL', '--step', 'uniform?include=[none]', '-o', 'MODEL.x'],
+      2,
+      /at --step uniform\?include=\[none\]\n/,
+    ],
     [['compress', 'MODEL', '-o', 'MODEL'], 2, /also read/],
     [['compress', 'MODEL', '--recipe', 'weights-only', '--step', 'huffman'], 2, /Give one of the two/],
     [['compress', 'MODEL', '--recipe', 'smallest', '--max-loss', '0.5'], 2, /only be told on data/],
