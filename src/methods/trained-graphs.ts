@@ -14,11 +14,33 @@ import { createPredictor } from '../training/predictor.ts'
 import type { Context, ProofCheck } from './method.ts'
 
 /**
- * Refuses to train what would learn nothing.
- * @param wanted the weights, or other values of layers, that are to learn.
- * @throws UsageError naming the first layer on which the trained output does not depend in a way that has a gradient.
+ * Refuses to train weights that would learn nothing.
+ * @throws UsageError naming the first layer on whose weights the trained output does not depend in a way that has a
+ * gradient.
  */
 export function checkReached(model: Model, wanted: readonly Pick<Layer, 'name' | 'weight'>[]): void {
+  refuseLost(
+    model,
+    wanted.map(({ name, weight }) => ({ name, value: weight, what: `what '${name}' is to learn` })),
+  )
+}
+
+/**
+ * Refuses to train a network with layers in it that the training does not see.
+ * @throws UsageError naming the first layer on whose output the trained output does not depend in a way that has a
+ * gradient.
+ */
+export function checkOutputsReached(model: Model, wanted: readonly Pick<Layer, 'name' | 'node'>[]): void {
+  refuseLost(
+    model,
+    wanted.map(({ name, node }) => ({ name, value: node.outputs[0], what: `what '${name}' puts out` })),
+  )
+}
+
+function refuseLost(
+  model: Model,
+  wanted: readonly { readonly name: string; readonly value: string; readonly what: string }[],
+): void {
   const { graph } = lift(model)
   const index = graphIndex(graph)
   const reached = new Set<string>()
@@ -29,9 +51,9 @@ export function checkReached(model: Model, wanted: readonly Pick<Layer, 'name' |
     const node = index.producer(value)
     if (node && operators.get(operatorKey(node))?.differentiable !== 'none') pending.push(...valuesRead(node))
   }
-  const lost = wanted.find(({ weight }) => !reached.has(weight))
+  const lost = wanted.find(({ value }) => !reached.has(value))
   if (lost)
-    throw new UsageError('no-gradient-reaches', `no gradient reaches what '${lost.name}' is to learn`, {
+    throw new UsageError('no-gradient-reaches', `no gradient reaches ${lost.what}`, {
       place: lost.name,
       hint: 'Exclude the layer, or set retrain: false to quantize what is there.',
     })
@@ -47,9 +69,16 @@ const HALF_TOLERANCE = 2e-2
  * Compares the outputs of the frozen model with those of the graph that was trained, on examples of the validation
  * data.
  * @param name of the method, for the report.
+ * @param frozen the model, or why it cannot be compared.
  */
-export async function checkFrozen(name: string, graph: Model, frozen: Model, context: Context): Promise<ProofCheck> {
+export async function checkFrozen(
+  name: string,
+  graph: Model,
+  frozen: Model | string,
+  context: Context,
+): Promise<ProofCheck> {
   const check = `${name}: the frozen network computes what was trained`
+  if (typeof frozen === 'string') return { check, passed: true, leftOut: true, detail: frozen }
   const { validation } = context.data!
   const size = Math.min(EXAMPLES, validation.size)
   if (size === 0) return { check, passed: true, leftOut: true, detail: 'there are no validation examples' }

@@ -18,7 +18,7 @@ import {
 } from '../../../layer-choice.ts'
 import { defineMethod, type Context, type Method } from '../../../method.ts'
 import { adoptTrained, retrain, retrainOption, retrains, type RetrainOption } from '../../../retraining.ts'
-import { checkReached } from '../../../trained-graphs.ts'
+import { checkOutputsReached } from '../../../trained-graphs.ts'
 import { finiteLayer, isPlainFloat } from '../../../weights.ts'
 import { proveLevels } from './levels.ts'
 import { endLayers, placesOf, quantizedBefore, type Place } from './placement.ts'
@@ -114,6 +114,10 @@ export function activationBits(least: number, otherwise: number) {
  * layer, one quantizer for a value that several layers read alike, and a training of the network with them in place
  * where there is data. The first and the last layers stay as they are unless `ends` is set.
  *
+ * A training that cannot see what is quantized is refused: where no gradient of the loss reaches a chosen layer, the
+ * network would not learn to live with its inputs. With `retrain: false`, or without data, such a layer is quantized
+ * like any other, by what the calibration data or the options say.
+ *
  * The weights are not touched: a weight quantizer is another step of the recipe, and since every training goes straight
  * through the quantizers that stand in the graph (`training/lift.ts`), steps can follow in any order.
  */
@@ -166,9 +170,8 @@ async function quantizeActivations(
   if (done.length === 0) return model
   const parameters = [...trainableParameters(prepared), ...trained]
   const trains = training && (parameters.length > 0 || options.retrain !== undefined)
-  // What else the network learns may well lie behind an operator without gradient, but not the quantizers' parameters.
-  if (trains && trained.length > 0)
-    checkReached(
+  if (trains)
+    checkOutputsReached(
       prepared,
       done.flatMap((site) => site.layers),
     )
