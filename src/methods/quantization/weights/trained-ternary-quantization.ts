@@ -38,6 +38,7 @@ export const trainedTernaryQuantization = defineWeightQuantizer({
     arxiv: '1612.01064',
   },
   granularity: 'tensor',
+  codebooks: true,
   options: ownOptions,
   quantize: (weights, options) => inLevels(weights, options, meansOf(weights, options)),
   trained: {

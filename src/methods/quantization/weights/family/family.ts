@@ -1,12 +1,7 @@
 import { z } from 'zod'
-import { constantValues } from '../../../../ir/constant-values.ts'
 import type { Model } from '../../../../ir/model.ts'
 import { toFloat32Model } from '../../../../ir/precision.ts'
-import { layers } from '../../../../ir/rewrite.ts'
 import type { Paper } from '../../../../paper.ts'
-import { fromFloat32, toFloat32 } from '../../../../tensor/half.ts'
-import type { Tensor } from '../../../../tensor/tensor.ts'
-import { withCodebooks } from '../../../codebooks.ts'
 import {
   chooseLayers,
   layerChoiceOptions,
@@ -15,13 +10,13 @@ import {
   withoutDefault,
   withoutDefaults,
 } from '../../../layer-choice.ts'
-import { defineMethod, type Context, type Method, type ProofCheck } from '../../../method.ts'
+import { defineMethod, type Context, type Method } from '../../../method.ts'
 import type { Masks } from '../../../held-weights.ts'
 import { masksOfZeros } from '../../../masks.ts'
 import { retrainOption, retrains, type RetrainOption } from '../../../retraining.ts'
 import { checkFrozen, checkReached } from '../../../trained-graphs.ts'
 import { finiteLayer, isPlainFloat } from '../../../weights.ts'
-import { biasCodes, withIntegerBias, withIntegerCodes } from '../../integer-codes.ts'
+import { biasCodes } from '../../integer-codes.ts'
 import {
   choosePrecisions,
   choosesPrecision,
@@ -30,10 +25,9 @@ import {
   type MixedPrecisionOptions,
 } from './mixed-precision.ts'
 import {
+  granularityOptions,
   quantizedLayer,
-  relativeSquaredError,
   type GranularityOptions,
-  type QuantizedLayer,
   type QuantizedWeights,
 } from './quantized-layer.ts'
 import {
@@ -44,25 +38,10 @@ import {
   type TrainedModel,
   type TrainedWeight,
 } from './trained-form.ts'
+import { checkValues, withWeights, type WrittenLayer } from './written-layers.ts'
 
 export type { LatentWeight, TrainedForm } from './trained-form.ts'
 export type { BookCodes, QuantizedWeights, ScaledCodes } from './quantized-layer.ts'
-
-const granularities = ['tensor', 'channel', 'group'] as const
-
-/** The options of every weight quantizer that can be set for single layers too. */
-const layerOptions = {
-  granularity: z
-    .enum(granularities)
-    .describe('one scale a layer, one an output channel, or one for each group of inputs of a filter'),
-  groupSize: z
-    .number()
-    .int()
-    .min(2)
-    .max(65536)
-    .default(64)
-    .describe('inputs that share a scale with granularity: group; in a convolution those of one place of the kernel'),
-}
 
 const biasBits = z.number().int().min(2).max(16).optional().describe('bits of a bias; default: biases stay as they are')
 
@@ -80,6 +59,8 @@ export interface WeightQuantizer<Name extends string, Shape extends z.ZodRawShap
   readonly paper: Paper
   /** What the paper lays a scale over; the default of the option. */
   readonly granularity: GranularityOptions['granularity']
+  /** Whether weights become places in codebooks always: there is none for a group of inputs. */
+  readonly codebooks?: true
   /** Options of its own, each with a default, that can also be set for single layers. */
   readonly options: Shape
   /** Those of them that are about the training as a whole: they cannot be set for single layers. */
@@ -149,8 +130,7 @@ export function defineWeightQuantizer<const Name extends string, Shape extends z
   const any = quantizer as unknown as AnyQuantizer
   const perLayer: z.ZodRawShape = {
     ...quantizer.options,
-    granularity: layerOptions.granularity.default(quantizer.granularity),
-    groupSize: layerOptions.groupSize,
+    ...granularityOptions(quantizer.granularity, quantizer.codebooks),
   }
   const single = Object.entries(perLayer).filter(([key]) => !quantizer.whole?.includes(key))
   const unfilled = withoutDefaults(Object.fromEntries(single))
@@ -198,13 +178,6 @@ function strengthBy(key: string, schema: z.core.$ZodType) {
 
 type AnyLayer = LayerToTrain<LayerOptions>
 
-interface Done {
-  readonly chosen: AnyLayer
-  readonly tensor: Tensor
-  readonly weights: Float32Array
-  readonly result: QuantizedLayer
-}
-
 async function quantizeModel(
   given: Model,
   quantizer: AnyQuantizer,
@@ -222,9 +195,16 @@ async function quantizeModel(
   const kept = untrained.map((done) => done.chosen)
   const frozen = quantizeAll(model, quantizer, kept, context, weights)
   const result = written(model, quantizer, frozen, options, context)
-  // Rounded biases, or a layer that cannot be written any more, are no part of what was trained.
-  if (context.proved && options.biasBits === undefined && frozen.length === kept.length)
-    context.proved(await checkFrozen(quantizer.name, graph, result, context))
+  if (context.proved) {
+    const lost = kept.filter((one) => frozen.every(({ chosen }) => chosen !== one))
+    // Biases are rounded after the training: before, all is as it was trained.
+    const [exact, when] =
+      options.biasBits === undefined ? [result, ''] : [withWeights(model, frozen), ', before biases are rounded']
+    const compared =
+      lost.length > 0 ? `layers cannot be written as trained: ${lost.map(({ layer }) => layer.name).join(', ')}` : exact
+    const found = await checkFrozen(quantizer.name, graph, compared, context)
+    context.proved(found.leftOut ? found : { ...found, detail: found.detail + when })
+  }
   return result
 }
 
@@ -232,7 +212,7 @@ async function quantizeModel(
 async function trainLayers(
   given: Model,
   quantizer: AnyQuantizer,
-  untrained: readonly Done[],
+  untrained: readonly WrittenLayer[],
   options: QuantizationOptions,
   context: Context,
 ): Promise<Omit<TrainedModel, 'weights'> & Partial<TrainedModel>> {
@@ -252,7 +232,7 @@ async function trainLayers(
 }
 
 /** The zeros of pruned layers, where the quantizer has a zero and not all are: trained, they would come back. */
-function zerosToHold(model: Model, quantized: readonly Done[]): Masks {
+function zerosToHold(model: Model, quantized: readonly WrittenLayer[]): Masks {
   const masks = masksOfZeros(model)
   for (const { chosen, result } of quantized)
     if (masks.get(chosen.layer.weight)?.some((mask, i) => mask === 0 && result.values[i] !== 0))
@@ -300,8 +280,8 @@ function quantizeAll(
   chosen: readonly AnyLayer[],
   context: Context,
   trained?: ReadonlyMap<string, TrainedWeight>,
-): Done[] {
-  const done: Done[] = []
+): WrittenLayer[] {
+  const done: WrittenLayer[] = []
   for (const [position, one] of chosen.entries()) {
     const { layer } = one
     context.signal?.throwIfAborted()
@@ -314,7 +294,12 @@ function quantizeAll(
   return done
 }
 
-function quantizeOne(model: Model, chosen: AnyLayer, quantizer: AnyQuantizer, trained?: TrainedWeight): Done | string {
+function quantizeOne(
+  model: Model,
+  chosen: AnyLayer,
+  quantizer: AnyQuantizer,
+  trained?: TrainedWeight,
+): WrittenLayer | string {
   const { layer, options } = chosen
   if (!isPlainFloat(model, layer)) return 'its weights are not plain floats: they were shared or quantized before'
   const tensor = model.graph.initializers.get(layer.weight)!
@@ -341,38 +326,13 @@ function projection(model: Model, quantizer: AnyQuantizer) {
 function written(
   model: Model,
   { name }: AnyQuantizer,
-  done: readonly Done[],
+  done: readonly WrittenLayer[],
   options: QuantizationOptions,
   context: Context,
 ): Model {
-  const coded = done.flatMap(({ result }) => result.coded ?? [])
-  const shared = done.flatMap(({ result }) => result.shared ?? [])
   const ofLayers = new Set(done.flatMap(({ chosen }) => chosen.layer.bias ?? []))
   const biases = options.biasBits === undefined ? [] : biasCodes(model, options.biasBits, ofLayers)
-  const quantized = withCodebooks(withIntegerBias(withIntegerCodes(model, coded), biases), shared, false).model
+  const quantized = withWeights(model, done, biases)
   if (done.length > 0) context.proved?.(checkValues(name, quantized, done))
   return quantized
-}
-
-/** Computes each weight from the graph, as an engine will, and compares it with what the method chose. */
-function checkValues(name: string, quantized: Model, done: readonly Done[]): ProofCheck {
-  const check = `${name}: codes say the chosen values`
-  const value = constantValues(quantized)
-  const now = new Map(layers(quantized).map((layer) => [layer.name, layer]))
-  const errors: number[] = []
-  let [bits, count] = [0, 0]
-  for (const { chosen, tensor, weights, result } of done) {
-    const { layer } = chosen
-    const source = now.get(layer.name)?.source.find(({ op }) => op === (result.coded ? 'DequantizeLinear' : 'Gather'))
-    const computed = source && value(source.outputs[0])
-    const numbers = computed && toFloat32(fromFloat32(tensor.dtype, tensor.shape, toFloat32(computed)))
-    if (!numbers || numbers.some((number, i) => number !== result.values[i]))
-      return { check, passed: false, detail: `the weights of '${layer.name}' are not those that were chosen` }
-    errors.push(Math.sqrt(relativeSquaredError(weights, result.values)))
-    bits += result.bits * weights.length
-    count += weights.length
-  }
-  const [least, most] = [Math.min(...errors), Math.max(...errors)].map((error) => error.toPrecision(2))
-  const detail = `${done.length} layers at ${(bits / count).toFixed(2)} bits a weight with scales, before entropy coding`
-  return { check, passed: true, detail: `${detail}; relative error of the weights ${least} to ${most}` }
 }

@@ -1,4 +1,5 @@
 /** One layer by a weight quantizer: its weights in parts that have a scale or a codebook each, put together again. */
+import { z } from 'zod'
 import { scaleIndices, type Granularity } from '../../../../ir/families/quantization.ts'
 import type { Layer } from '../../../../ir/rewrite.ts'
 import { dtypes } from '../../../../tensor/dtype.ts'
@@ -29,6 +30,29 @@ export interface BookCodes {
 export interface GranularityOptions {
   readonly granularity: 'tensor' | 'channel' | 'group'
   readonly groupSize: number
+}
+
+const granularity = z
+  .enum(['tensor', 'channel', 'group'])
+  .describe('one scale a layer, one an output channel, or one for each group of inputs of a filter')
+
+const groupSize = z
+  .number()
+  .int()
+  .min(2)
+  .max(65536)
+  .default(64)
+  .describe('inputs that share a scale with granularity: group; in a convolution those of one place of the kernel')
+
+const ofCodebooks = z.enum(['tensor', 'channel']).describe('one codebook a layer, or one an output channel')
+
+/**
+ * The options of every weight quantizer that say over what its scales are laid, also for single layers.
+ * @param codebooks whether it writes codebooks always: there is none for a group of inputs.
+ */
+export function granularityOptions(usual: GranularityOptions['granularity'], codebooks = false): z.ZodRawShape {
+  if (codebooks) return { granularity: ofCodebooks.default(usual === 'channel' ? 'channel' : 'tensor') }
+  return { granularity: granularity.default(usual), groupSize }
 }
 
 /** A layer as it will be written, and the numbers that it stands for. */

@@ -14,6 +14,7 @@ import { binaryWeightNetworks } from '../../../../../../src/methods/quantization
 import { quantizedNeuralNetworks } from '../../../../../../src/methods/quantization/weights/quantized-neural-networks.ts'
 import { rateDistortion } from '../../../../../../src/methods/quantization/rate-distortion/rate-distortion.ts'
 import { shiftCnn } from '../../../../../../src/methods/quantization/weights/shift-cnn.ts'
+import { trainedTernaryQuantization } from '../../../../../../src/methods/quantization/weights/trained-ternary-quantization.ts'
 import { uniform } from '../../../../../../src/methods/quantization/weights/uniform.ts'
 import { constantsOf, withInitializers } from '../../../../../../src/methods/weights.ts'
 import type { DType } from '../../../../../../src/tensor/dtype.ts'
@@ -257,6 +258,18 @@ describe('the family of weight quantizers', () => {
     expect(result.graph.initializers.get('b.codes')!.dtype).toBe('int8')
     const excluded = await apply(uniform, model, { biasBits: 8, exclude: ['layer'] })
     expect(writeModel(excluded.result)).toEqual(writeModel(model))
+  })
+
+  it('offers no groups where weights always become places in codebooks', async () => {
+    for (const granularity of ['tensor', 'channel'])
+      expect(trainedTernaryQuantization.options.safeParse({ granularity }).success).toBe(true)
+    for (const wrong of [{ granularity: 'group' }, { groupSize: 8 }, { layers: { layer: { granularity: 'group' } } }])
+      expect(trainedTernaryQuantization.options.safeParse(wrong).success).toBe(false)
+    const { result, skipped } = await apply(trainedTernaryQuantization, dense(4, 64, noise(256, 3)), {
+      granularity: 'channel',
+    })
+    expect(skipped).toEqual([])
+    expect(result.graph.nodes.map(({ op }) => op)).toContain('Gather')
   })
 
   it('turns bits by its strength, within their bounds', () => {

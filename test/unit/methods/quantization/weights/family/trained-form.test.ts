@@ -249,6 +249,17 @@ describe('weights trained through their quantization', () => {
     }
   })
 
+  it('compares what was trained with the codes before biases are rounded', async () => {
+    const { result, checks } = await trained(ternaryWeightNetworks, cnn, { biasBits: 2 })
+    expect([...result.graph.initializers.keys()].some((name) => name.endsWith('bias.codes'))).toBe(true)
+    const found = checks.find(({ check }) => check.endsWith('the frozen network computes what was trained'))
+    expect(found).toMatchObject({
+      passed: true,
+      detail: expect.stringMatching(/of the largest, before biases are rounded$/),
+    })
+    expect(found!.leftOut).toBeUndefined()
+  })
+
   it('refuses weights that are no numbers, groups that do not fit, and layers that no gradient reaches', async () => {
     const wrong = toFloat32(mlp.model.graph.initializers.get('fc1.weight')!).slice()
     wrong[3] = NaN
