@@ -31,29 +31,39 @@ export interface ProofCheck {
   readonly detail: string
 }
 
-/** What the model's accuracy is when one layer alone is pruned, more and more. */
+/** The options by which weight quantizers are told how precise a layer is; each counts from few to many. */
+export type Precision = 'bits' | 'powers' | 'codebooks'
+
+/** What the model's accuracy is when one layer alone is pruned, more and more, or written more and more precisely. */
 export interface SensitivityCurve {
   /** The layer, or the first of several that can only be pruned together. */
   readonly layer: string
   /** How many filters or weights it has. */
   readonly size: number
-  /** Ascending by the share that is gone, from 0; the loss is the mean cross-entropy in nats. */
-  readonly points: readonly { readonly ratio: number; readonly accuracy: number; readonly loss: number }[]
-  /** The largest share tried that loses no more than was allowed. */
+  /**
+   * Ascending by `at`, which is told in the unit; the loss is the mean cross-entropy in nats, absent where the model no
+   * longer computes numbers.
+   */
+  readonly points: readonly { readonly at: number; readonly accuracy: number; readonly loss?: number }[]
+  /** Of those tried: the largest share that loses no more than was allowed, or the precision that the budget gives it. */
   readonly chosen?: number
 }
 
-/** How sensitive each layer is to pruning, before any retraining. */
+/** How sensitive each layer is to pruning or to few bits, before any retraining. */
 export interface Sensitivity {
-  /** What the shares are shares of. */
-  readonly unit: 'filters' | 'weights'
+  /** What is turned in a layer: the share of its parts that is gone, from 0, or what says how precise its weights are. */
+  readonly unit: 'ratio' | Precision
+  /** What a layer is counted in, and shares are shares of. */
+  readonly parts: 'filters' | 'weights'
   /** The data and how many of its examples it was measured on: of the validation data, never of the test data. */
   readonly data: string
   readonly count: number
   /** Of the model as it is. */
   readonly accuracy: number
-  /** Points of accuracy that a layer may lose alone, where shares were chosen by it. */
+  /** Points of accuracy that each layer may lose alone or, of precisions, all together, where the choice went by it. */
   readonly maxLoss?: number
+  /** Bits that a weight may take on average, where precisions were chosen by it. */
+  readonly averageBits?: number
   readonly curves: readonly SensitivityCurve[]
 }
 
@@ -109,8 +119,8 @@ export interface Method<Name extends string = string, Options = unknown> {
    */
   scores?(model: Model, options: Options, context: Context): Promise<ReadonlyMap<string, Float64Array>>
   /**
-   * How much accuracy each layer costs when it alone gives up a share of what this method removes. Absent where that makes
-   * no sense. @throws UsageError when there is no validation data.
+   * What accuracy it costs when one layer alone gives up a share of what this method removes, or has each of the
+   * precisions that it offers. Absent where there is neither. @throws UsageError when there is no validation data.
    */
   sensitivity?(model: Model, options: Options, context: Context): Promise<Sensitivity>
 }

@@ -1,7 +1,7 @@
 import { html, type Markup } from './html.ts'
 import { formatPage, section } from './page.ts'
 import { partColours } from './report-style.ts'
-import { sensitivityNote, sensitivityPlot } from './sensitivity-plot.ts'
+import { sensitivitySection } from './sensitivity-plot.ts'
 import type { Histogram, LayerResult, RunReport, StageResult } from './result.ts'
 
 /** The report as JSON, indented: everything that the page shows. */
@@ -33,7 +33,7 @@ export function formatReport(report: RunReport): string {
           : undefined
       }
       ${section('Step by step', stageTable(report), 'after each step of the recipe')}
-      ${report.stages.map(({ method, sensitivity }) => sensitivity && section(`What each layer can give up: ${method}`, sensitivityPlot(sensitivity), sensitivityNote(sensitivity)))}
+      ${report.stages.map(({ method, sensitivity }) => sensitivity && sensitivitySection(sensitivity, method))}
       ${report.budget ? section('Search within the budget', budgetTable(report), `at most ${report.budget.maxAccuracyLoss} points lost on the validation data`) : undefined}
       ${section('Where the bytes are', parts(report), `${bytes(report.files.pack)} in the pack`)}
       ${section('Layers', layerTable(report.layers), workNote(report))}

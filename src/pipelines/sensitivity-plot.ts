@@ -1,7 +1,8 @@
-/** The picture of how sensitive layers are: accuracy over the share that a layer alone has lost, a line for each. */
+/** The picture of how sensitive layers are: accuracy over the share that a layer alone has lost, or over its bits. */
 import type { Sensitivity, SensitivityCurve } from '../methods/method.ts'
 import { html, type Markup } from './html.ts'
 import { formatPage, section } from './page.ts'
+import { scaleOf, type SensitivityScale } from './sensitivity-scale.ts'
 
 const width = 720
 const height = 300
@@ -17,34 +18,44 @@ const anchors = [
 ] as const
 const dashes = ['', '6 3', '2 2.5', '9 3 2 3'] as const
 
-/** One line a layer from first to last, a dot where a share was chosen, and under it who is who. */
+/** A headline, the picture and what it shows; behind the headline what it is about, where that is not clear. */
+export function sensitivitySection(found: Sensitivity, about?: string): Markup {
+  const { title } = scaleOf(found)
+  return section(about === undefined ? title : `${title}: ${about}`, sensitivityPlot(found), sensitivityNote(found))
+}
+
+/** One line a layer from first to last, a dot where one of its values was chosen, and under it who is who. */
 export function sensitivityPlot(found: Sensitivity): Markup {
-  const { curves, accuracy, maxLoss, unit } = found
+  const { curves, accuracy, maxLoss } = found
+  const scale = scaleOf(found)
   const lowest = Math.min(accuracy, ...curves.flatMap(({ points }) => points.map((point) => point.accuracy)))
   const highest = Math.max(accuracy, ...curves.flatMap(({ points }) => points.map((point) => point.accuracy)))
   const [from, to] = [Math.floor(lowest * 10) / 10, Math.min(1, Math.ceil(highest * 10) / 10)]
-  const x = (share: number) => margin.left + share * (width - margin.left - margin.right)
+  const [first, last] = scale.ends
+  const x = (value: number) => margin.left + ((value - first) / (last - first)) * (width - margin.left - margin.right)
   const y = (value: number) =>
     height - margin.bottom - ((value - from) / Math.max(0.1, to - from)) * (height - margin.top - margin.bottom)
-  const at = ({ ratio, accuracy: value }: SensitivityCurve['points'][number]) =>
-    `${x(ratio).toFixed(1)} ${y(value).toFixed(1)}`
+  const place = (point: SensitivityCurve['points'][number]) =>
+    `${x(point.at).toFixed(1)} ${y(point.accuracy).toFixed(1)}`
   const floor = maxLoss === undefined ? undefined : accuracy - maxLoss / 100
   const step = to - from > 0.5 ? 0.2 : 0.1
   const levels = Array.from({ length: Math.round((to - from) / step) + 1 }, (_, i) => to - i * step)
   const line = (curve: SensitivityCurve, i: number) => {
-    const chosen = curve.points.find(({ ratio }) => ratio === curve.chosen)
+    const { points } = curve
+    // A line from a point to itself would not be seen.
+    const marked = points.find(({ at }) => at === curve.chosen) ?? (points.length === 1 ? points[0] : undefined)
     const colour = colourOf(i, curves.length)
     return html`<g>
       <title>${curve.layer}</title>
-      <path d="M${curve.points.map(at).join('L')}" stroke="${colour}" stroke-dasharray="${dashes[i % dashes.length]}" />
-      ${chosen ? html`<circle cx="${x(chosen.ratio).toFixed(1)}" cy="${y(chosen.accuracy).toFixed(1)}" r="3.4" fill="${colour}" />` : undefined}
+      <path d="M${points.map(place).join('L')}" stroke="${colour}" stroke-dasharray="${dashes[i % dashes.length]}" />
+      ${marked ? html`<circle cx="${x(marked.at).toFixed(1)}" cy="${y(marked.accuracy).toFixed(1)}" r="3.4" fill="${colour}" />` : undefined}
     </g>`
   }
   return html`<svg
       class="curves"
       viewBox="0 0 ${width} ${height}"
       role="img"
-      aria-label="Accuracy over the share of ${unit} that one layer alone has lost, a line for each of ${curves.length} layers"
+      aria-label="Accuracy over ${scale.axis}, a line for each of ${curves.length} layers"
     >
       ${levels.map(
         (level) =>
@@ -57,11 +68,13 @@ export function sensitivityPlot(found: Sensitivity): Markup {
             />
             <text x="${margin.left - 6}" y="${(y(level) + 3).toFixed(1)}" text-anchor="end">${percent(level)}</text>`,
       )}
-      ${[0, 0.2, 0.4, 0.6, 0.8, 1].map(
-        (share) =>
-          html`<text x="${x(share)}" y="${height - margin.bottom + 14}" text-anchor="middle">${percent(share)}</text>`,
+      ${scale.ticks.map(
+        (value) =>
+          html`<text x="${x(value).toFixed(1)}" y="${height - margin.bottom + 14}" text-anchor="middle">
+            ${scale.tick(value)}
+          </text>`,
       )}
-      <text x="${x(0.5)}" y="${height - 4}" text-anchor="middle">${unit} of one layer removed</text>
+      <text x="${x((first + last) / 2).toFixed(1)}" y="${height - 4}" text-anchor="middle">${scale.axis}</text>
       ${
         floor !== undefined && floor >= from
           ? html`<line
@@ -86,7 +99,7 @@ export function sensitivityPlot(found: Sensitivity): Markup {
                 stroke-dasharray="${dashes[i % dashes.length]}"
               />
             </svg>
-            ${curve.layer} <span>${legendNote(curve, unit)}</span>
+            ${curve.layer} <span>${legendNote(curve, found.parts, scale)}</span>
           </li>`,
       )}
     </ul>`
@@ -101,22 +114,22 @@ export function formatSensitivityPage(model: string, method: string, found: Sens
         <h1>${model}</h1>
         <p>${method}</p>
       </header>
-      ${section('What each layer can give up', sensitivityPlot(found), sensitivityNote(found))}`,
+      ${sensitivitySection(found)}`,
   )
 }
 
 /** What the picture shows, in a line. */
-export function sensitivityNote({ unit, count, data, accuracy, maxLoss }: Sensitivity): string {
-  const rule =
-    maxLoss === undefined
-      ? ''
-      : `; each gives up the largest share tried that costs no more than ${maxLoss} ${maxLoss === 1 ? 'point' : 'points'} (dashed), where the dots are`
-  return `accuracy on ${count.toLocaleString('en-US')} validation examples of ${data} when one layer alone loses ${unit}, before any retraining; ${percent(accuracy, 2)} with all${rule}`
+export function sensitivityNote(found: Sensitivity): string {
+  const { count, data, accuracy, maxLoss, curves } = found
+  const { alone, whole, rule } = scaleOf(found)
+  const dots = curves.some(({ chosen }) => chosen !== undefined) ? ', where the dots are' : ''
+  const dashed = maxLoss === undefined ? '' : ' (dashed)'
+  return `accuracy on ${count.toLocaleString('en-US')} validation examples of ${data} when one layer alone ${alone}, before any retraining; ${percent(accuracy, 2)} ${whole}${rule === undefined ? '' : `; ${rule}${dashed}${dots}`}`
 }
 
-function legendNote({ chosen, size }: SensitivityCurve, unit: Sensitivity['unit']): string {
+function legendNote({ chosen, size }: SensitivityCurve, parts: string, { choice }: SensitivityScale): string {
   const all = size.toLocaleString('en-US')
-  return chosen === undefined ? `${all} ${unit}` : `${percent(chosen)} of ${all}`
+  return chosen === undefined ? `${all} ${parts}` : choice(chosen, all)
 }
 
 function colourOf(position: number, count: number): string {

@@ -129,10 +129,14 @@ describe.each(all)('the method $name', (method) => {
       })
     const found = await asked(() => method.sensitivity!(model, options, contextFor(tiny, true)))
     for (const { layer, size, points } of found?.curves ?? []) {
-      if (found!.unit === 'filters') expect(size, layer).toBe(sizes.get(layer))
-      expect(points[0]).toMatchObject({ ratio: 0, accuracy: found!.accuracy })
-      for (const { ratio, accuracy, loss } of points) {
-        expect(Math.abs(ratio * size - Math.round(ratio * size)), 'whole numbers go').toBeLessThan(1e-9)
+      const { unit, parts, accuracy: whole } = found!
+      if (parts === 'filters') expect(size, layer).toBe(sizes.get(layer))
+      if (unit === 'ratio') expect(points[0]).toMatchObject({ at: 0, accuracy: whole })
+      const ats = points.map(({ at }) => at)
+      expect(ats, 'ascending').toEqual([...new Set(ats)].sort((a, b) => a - b))
+      for (const { at, accuracy, loss } of points) {
+        const count = unit === 'ratio' ? at * size : at
+        expect(Math.abs(count - Math.round(count)), 'whole numbers').toBeLessThan(1e-9)
         expect(accuracy >= 0 && accuracy <= 1 && Number.isFinite(loss)).toBe(true)
       }
     }

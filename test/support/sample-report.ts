@@ -75,7 +75,7 @@ export function sampleReport(name = ''): RunReport {
         options: { sparsity: 0.92, rounds: 4 },
         size: size(12.3, 11.1, 12.2, 87_412),
         accuracy: accuracy(9838),
-        sensitivity: { ...sampleSensitivity(3, true, name), unit: 'weights' },
+        sensitivity: { ...sampleSensitivity(3, true, name), parts: 'weights' },
         seconds: 41.2,
       },
       {

@@ -3,6 +3,7 @@ import { UsageError } from '../../errors.ts'
 import { writeFileAtomic } from '../../formats/files.ts'
 import { assertValid } from '../../ir/verify.ts'
 import { methods } from '../../methods/index.ts'
+import type { Family } from '../../methods/method.ts'
 import type { Skipped } from '../../pipelines/result.ts'
 import { formatSensitivityPage } from '../../pipelines/sensitivity-plot.ts'
 import { defineCommand } from '../command.ts'
@@ -22,12 +23,13 @@ interface Options extends SourceOptions {
   readonly seed: number
 }
 
-const able = () => [...methods.values()].filter((method) => method.sensitivity).map(({ name }) => name)
+const able = (family: Family) =>
+  [...methods.values()].filter((method) => method.sensitivity && method.family === family).map(({ name }) => name)
 
-/** Measures how much each layer can give up, and changes nothing. */
+/** Measures how much each layer can give up, or in how few bits it can be written, and changes nothing. */
 export const sensitivity = defineCommand<Options>({
   name: 'sensitivity',
-  summary: 'Measures what accuracy costs in each layer alone: how much of it a method can remove.',
+  summary: 'Measures what each layer alone costs in accuracy: how much of it a method can remove, or at how few bits.',
   examples: [
     [
       'espalier sensitivity model.onnx --step filter-l1 --data cifar10:data/cifar10 --report layers.html',
@@ -37,11 +39,15 @@ export const sensitivity = defineCommand<Options>({
       "espalier sensitivity model.onnx --step 'magnitude?maxLoss=0.5' --data mnist:data/mnist",
       'also says how much each layer could give up for half a point; compress with that step takes just so much',
     ],
+    [
+      'espalier sensitivity model.onnx --step uniform --data cifar10:data/cifar10',
+      'the accuracy with each layer alone at 2 to 8 bits',
+    ],
   ],
   configure(command) {
     command.argument('<model>', 'an .onnx or .espalier file, or another with --from')
     addSourceOptions(command)
-    command.requiredOption('--step <step>', 'what removes: method or method?option=value&option=value')
+    command.requiredOption('--step <step>', 'what removes or quantizes: method or method?option=value&option=value')
     addDataOption(command, 'what to measure on; its validation part is used', true)
     command
       .option('--report <file>', 'an HTML page with the curves to write')
@@ -50,10 +56,14 @@ export const sensitivity = defineCommand<Options>({
   async execute([path], options, context) {
     const [{ method, options: settings }] = recipeFromSteps([options.step]).steps
     if (!method.sensitivity)
-      throw new UsageError('method-sensitivity', `'${method.name}' removes nothing by degrees from a layer`, {
-        place: '--step',
-        hint: `These do: ${able().join(', ')}.`,
-      })
+      throw new UsageError(
+        'method-sensitivity',
+        `'${method.name}' neither removes a share of a layer nor has a precision to choose for it`,
+        {
+          place: '--step',
+          hint: `These remove: ${able('pruning').join(', ')}. These have a precision: ${able('quantization').join(', ')}.`,
+        },
+      )
     await checkOutputs(options.report === undefined ? [] : [options.report], sourceFiles(path, options))
     const { model } = await loadSource(path, options, context)
     assertValid(model)

@@ -1,7 +1,7 @@
 /** What a classifier loses when one layer alone is pruned: how much each layer can give up. */
-import type { Evaluation } from '../../training/evaluate.ts'
-import { maxLossOptions } from '../trial-data.ts'
+import { maxLossOptions } from '../trials.ts'
 import type { Context, Sensitivity, SensitivityCurve } from '../method.ts'
+import { leastAccuracy, measureSensitivity, type Measured, type SensitivityFacts } from '../sensitivity.ts'
 
 /** The options by which a family finds out how much each layer gives up. */
 export const pruningLossOptions = maxLossOptions(
@@ -11,46 +11,41 @@ export const pruningLossOptions = maxLossOptions(
 )
 
 /** A layer, or several that can only be pruned together, and what is left when so many of its parts are gone. */
-export interface LayerToTry {
+export interface LayerToPrune {
   readonly name: string
   /** How many filters or weights there are. */
   readonly size: number
   /** The shares to try, as numbers of what goes, ascending. */
   readonly counts: readonly number[]
   /** Measures the model without so many of them. */
-  without(count: number): Promise<Pick<Evaluation, 'accuracy' | 'loss'>>
+  without(count: number): Promise<Measured>
 }
 
-/** What is measured, and on what. */
-export interface SensitivityFacts extends Pick<Sensitivity, 'unit' | 'data' | 'count'> {
-  /** The model as it is. */
-  readonly whole: Pick<Evaluation, 'accuracy' | 'loss'>
+/** What is measured, on what, and how many points each layer may lose. */
+export interface SharesToMeasure extends Omit<SensitivityFacts, 'unit'> {
   readonly maxLoss?: number | undefined
 }
 
 /** Measures each layer at each share, alone, and chooses the largest share of each within the loss that is allowed. */
-export async function measureSensitivity(
-  layers: readonly LayerToTry[],
-  { unit, data, count, whole, maxLoss }: SensitivityFacts,
-  { signal, progress }: Pick<Context, 'signal' | 'progress'>,
+export async function measureShares(
+  layers: readonly LayerToPrune[],
+  { maxLoss, ...facts }: SharesToMeasure,
+  context: Pick<Context, 'signal' | 'progress'>,
 ): Promise<Sensitivity> {
-  const total = layers.reduce((sum, { counts }) => sum + counts.length, 0)
-  let done = 0
-  const curves: SensitivityCurve[] = []
-  for (const { name, size, counts, without } of layers) {
-    const points = [{ ratio: 0, accuracy: whole.accuracy, loss: whole.loss }]
-    for (const gone of counts) {
-      signal?.throwIfAborted()
-      const { accuracy, loss } = await without(gone)
-      points.push({ ratio: gone / size, accuracy, loss })
-      progress?.({ task: 'sensitivity', done: ++done, total, detail: { layer: name } })
-    }
-    curves.push({ layer: name, size, points })
-  }
-  const found = { unit, data, count, accuracy: whole.accuracy }
+  const { accuracy, loss } = facts.whole
+  const toTry = layers.map(({ name, size, counts, without }) => ({
+    name,
+    size,
+    tries: counts.map((count) => ({ at: count / size, measure: () => without(count) })),
+  }))
+  const found = await measureSensitivity(toTry, { unit: 'ratio', ...facts }, context)
+  const curves = found.curves.map((curve): SensitivityCurve => ({
+    ...curve,
+    points: [{ at: 0, accuracy, loss }, ...curve.points],
+  }))
   if (maxLoss === undefined) return { ...found, curves }
-  const floor = whole.accuracy - maxLoss / 100 - 1e-9
+  const floor = leastAccuracy(accuracy, maxLoss)
   const chosenOf = ({ points }: SensitivityCurve) =>
-    points.reduce((chosen, { ratio, accuracy }) => (accuracy >= floor ? Math.max(chosen, ratio) : chosen), 0)
+    points.reduce((chosen, point) => (point.accuracy >= floor ? Math.max(chosen, point.at) : chosen), 0)
   return { ...found, maxLoss, curves: curves.map((curve) => ({ ...curve, chosen: chosenOf(curve) })) }
 }

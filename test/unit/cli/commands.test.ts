@@ -313,7 +313,12 @@ describe('commands', () => {
     const report = folder.path('layers.html')
     const measure = ['sensitivity', model, '--step', step, '--data', data, '--report', report]
     const { data: found } = await cliJson<{ sensitivity: Sensitivity }>(measure)
-    expect(found.sensitivity).toMatchObject({ unit: 'filters', maxLoss: 100, curves: [{ layer: 'fc1', size: 16 }] })
+    expect(found.sensitivity).toMatchObject({
+      unit: 'ratio',
+      parts: 'filters',
+      maxLoss: 100,
+      curves: [{ layer: 'fc1', size: 16 }],
+    })
     expect(found.sensitivity.curves[0].chosen).toBeCloseTo(14 / 16)
     expect(await readFile(report, 'utf8')).toContain('fc1')
     const { code, out } = await cli(['sensitivity', model, '--step', 'magnitude?maxLossSamples=40', '--data', data])

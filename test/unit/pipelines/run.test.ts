@@ -152,7 +152,13 @@ describe('runRecipe', () => {
     }
     const { report } = await runRecipe(mlp.model, recipe, { ...fast, data, store })
     const [{ sensitivity }] = report.stages
-    expect(sensitivity).toMatchObject({ unit: 'filters', data: data.validation.name, count: 60, maxLoss: 30 })
+    expect(sensitivity).toMatchObject({
+      unit: 'ratio',
+      parts: 'filters',
+      data: data.validation.name,
+      count: 60,
+      maxLoss: 30,
+    })
     expect(sensitivity!.curves.map(({ layer }) => layer)).toEqual(['fc1'])
     expect(formatRun(report, [])).toContain('gives up')
     const again = await runRecipe(mlp.model, recipe, { ...fast, data, store })

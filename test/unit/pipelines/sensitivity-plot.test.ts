@@ -32,7 +32,8 @@ describe('sensitivityPlot', () => {
 
   it('lies lower where the accuracy is lower, and puts a dot where a share was chosen', () => {
     const found: Sensitivity = {
-      unit: 'filters',
+      unit: 'ratio',
+      parts: 'filters',
       data: 'd',
       count: 10,
       accuracy: 0.9,
@@ -42,9 +43,9 @@ describe('sensitivityPlot', () => {
           layer: 'a',
           size: 4,
           points: [
-            { ratio: 0, accuracy: 0.9, loss: 0 },
-            { ratio: 0.5, accuracy: 0.86, loss: 0 },
-            { ratio: 0.75, accuracy: 0.4, loss: 0 },
+            { at: 0, accuracy: 0.9, loss: 0 },
+            { at: 0.5, accuracy: 0.86, loss: 0 },
+            { at: 0.75, accuracy: 0.4, loss: 0 },
           ],
           chosen: 0.5,
         },

@@ -7,7 +7,7 @@ import { filterL1 } from '../../../../src/methods/pruning/filters/filter-l1.ts'
 import { magnitude } from '../../../../src/methods/pruning/weights/magnitude.ts'
 import { optimalBrainCompression } from '../../../../src/methods/pruning/weights/optimal-brain-compression.ts'
 import { randomMasks } from '../../../../src/methods/pruning/filters/random-masks.ts'
-import { measureSensitivity } from '../../../../src/methods/pruning/sensitivity.ts'
+import { measureShares } from '../../../../src/methods/pruning/sensitivity.ts'
 import { toFloat32 } from '../../../../src/tensor/half.ts'
 import { float32 } from '../../../../src/tensor/tensor.ts'
 import { evaluate } from '../../../../src/training/evaluate.ts'
@@ -31,27 +31,27 @@ function contextFor({ classes, inputShape }: typeof cnn, found: Sensitivity[] = 
   }
 }
 
-describe('measureSensitivity', () => {
+describe('measureShares', () => {
   const layer = (name: string, accuracies: readonly number[]) => ({
     name,
     size: 10,
     counts: accuracies.map((_, i) => i + 1),
     without: async (count: number) => ({ accuracy: accuracies[count - 1], loss: count }),
   })
-  const facts = { unit: 'filters' as const, data: 'made up', count: 100, whole: { accuracy: 0.9, loss: 0.5 } }
+  const facts = { parts: 'filters' as const, data: 'made up', count: 100, whole: { accuracy: 0.9, loss: 0.5 } }
 
   it('chooses for each layer the largest share tried that loses no more', async () => {
     const layers = [layer('a', [0.9, 0.85, 0.89, 0.7]), layer('b', [0.95, 0.91, 0.9, 0.88]), layer('c', [0.5, 0.4])]
-    const { curves, ...rest } = await measureSensitivity(layers, { ...facts, maxLoss: 1 }, {})
+    const { curves, ...rest } = await measureShares(layers, { ...facts, maxLoss: 1 }, {})
     expect(curves.map(({ chosen }) => chosen)).toEqual([0.3, 0.3, 0])
-    expect(rest).toEqual({ unit: 'filters', data: 'made up', count: 100, accuracy: 0.9, maxLoss: 1 })
+    expect(rest).toEqual({ unit: 'ratio', parts: 'filters', data: 'made up', count: 100, accuracy: 0.9, maxLoss: 1 })
     expect(curves[2]).toMatchObject({
       layer: 'c',
       size: 10,
       points: [
-        { ratio: 0, accuracy: 0.9, loss: 0.5 },
-        { ratio: 0.1, accuracy: 0.5, loss: 1 },
-        { ratio: 0.2, accuracy: 0.4, loss: 2 },
+        { at: 0, accuracy: 0.9, loss: 0.5 },
+        { at: 0.1, accuracy: 0.5, loss: 1 },
+        { at: 0.2, accuracy: 0.4, loss: 2 },
       ],
     })
   })
@@ -60,7 +60,7 @@ describe('measureSensitivity', () => {
     const seen: string[] = []
     const progress = ({ done, total, detail }: { done: number; total: number; detail?: object }) =>
       seen.push(`${done}/${total} ${JSON.stringify(detail)}`)
-    const { curves } = await measureSensitivity([layer('a', [0.9, 0.9])], facts, { progress })
+    const { curves } = await measureShares([layer('a', [0.9, 0.9])], facts, { progress })
     expect(curves[0]).not.toHaveProperty('chosen')
     expect(seen).toEqual(['1/2 {"layer":"a"}', '2/2 {"layer":"a"}'])
   })
@@ -71,7 +71,7 @@ describe('the sensitivity of filters', () => {
     const context = contextFor(cnn)
     const found = await filterL1.sensitivity!(cnn.model, filterL1.options.parse({ maxLossSamples: 80 }), context)
     const { validation } = context.data!
-    expect(found).toMatchObject({ unit: 'filters', data: validation.name, count: 80 })
+    expect(found).toMatchObject({ unit: 'ratio', parts: 'filters', data: validation.name, count: 80 })
     expect(found.accuracy).toBe((await evaluate(cnn.model, validation, onnxruntime)).accuracy)
     expect(found.curves.map(({ layer }) => layer)).toEqual(['conv1', 'conv2'])
     for (const { layer, size, points } of found.curves) {
@@ -82,14 +82,14 @@ describe('the sensitivity of filters', () => {
         weight.slice(j * row, (j + 1) * row).reduce((sum, value) => sum + Math.abs(value), 0),
       )
       const order = [...norms.keys()].sort((a, b) => norms[a] - norms[b])
-      expect(points[0].ratio).toBe(0)
-      for (const { ratio, accuracy } of points) {
+      expect(points[0].at).toBe(0)
+      for (const { at: ratio, accuracy } of points) {
         const cut = cutChannels(cnn.model, new Map([[group.id, order.slice(0, Math.round(ratio * size))]]))
         expect(accuracy).toBe((await evaluate(cut, validation, onnxruntime)).accuracy)
       }
     }
     // Nine shares of four filters are three different numbers.
-    expect(found.curves[0].points.map(({ ratio }) => ratio)).toEqual([0, 0.25, 0.5, 0.75])
+    expect(found.curves[0].points.map(({ at }) => at)).toEqual([0, 0.25, 0.5, 0.75])
   })
 
   it('chooses how much each layer gives up, which strength turns and single layers may override', async () => {
@@ -177,7 +177,7 @@ describe('the sensitivity of weights', () => {
   it('is the accuracy of the model of which one layer alone has lost its smallest weights', async () => {
     const context = contextFor(cnn)
     const found = await magnitude.sensitivity!(cnn.model, magnitude.options.parse(settings), context)
-    expect(found.unit).toBe('weights')
+    expect(found).toMatchObject({ unit: 'ratio', parts: 'weights' })
     expect(found.curves.map(({ layer, size }) => [layer, size])).toEqual([
       ['conv1', 36],
       ['conv2', 288],
@@ -187,7 +187,7 @@ describe('the sensitivity of weights', () => {
       const name = `${layer}.weight`
       const tensor = cnn.model.graph.initializers.get(name)!
       const sizes = toFloat32(tensor).map(Math.abs)
-      for (const { ratio, accuracy } of points) {
+      for (const { at: ratio, accuracy } of points) {
         const threshold = sizes.toSorted()[Math.round(ratio * size)]
         const pruned = toFloat32(tensor).map((value) => (Math.abs(value) < threshold ? 0 : value))
         expect(zerosOf(pruned)).toBe(Math.round(ratio * size))
@@ -223,7 +223,7 @@ describe('the sensitivity of weights', () => {
     const context = contextFor(cnn)
     const rows = magnitude.options.parse({ ...settings, pattern: '2:4', include: ['fc'] })
     const [{ points }] = (await magnitude.sensitivity!(cnn.model, rows, context)).curves
-    expect(points.map(({ ratio }) => ratio)).toEqual([0, 0.5])
+    expect(points.map(({ at }) => at)).toEqual([0, 0.5])
     const exact = optimalBrainCompression.options.parse({ ...settings, include: ['fc'] })
     const { curves } = await optimalBrainCompression.sensitivity!(cnn.model, exact, context)
     expect(curves[0].points.length).toBeGreaterThan(8)

@@ -1,25 +1,15 @@
-import { trialData } from '../../../trial-data.ts'
 /** What a classifier loses when some of its channels are switched off: measured, not estimated. */
 import { z } from 'zod'
-import type { Dataset } from '../../../../datasets/dataset.ts'
 import type { ChannelGroup } from '../../../../ir/channel-groups.ts'
 import type { Removals } from '../../../../ir/cut.ts'
 import { withMaskInput } from '../../../../ir/mask-inputs.ts'
-import type { Model } from '../../../../ir/model.ts'
 import { toFloat32Model } from '../../../../ir/precision.ts'
-import { evaluateWith, type Evaluation } from '../../../../training/evaluate.ts'
-import { createPredictor } from '../../../../training/predictor.ts'
 import type { Random } from '../../../../tensor/random.ts'
-import type { Context } from '../../../method.ts'
+import { withTrials, type ModelToTry, type Trials } from '../../../trials.ts'
 import type { GroupToCut } from './pruner.ts'
 
-/** One model in one session, asked again and again with other channels switched off. */
-export interface MaskTrials {
-  /** The examples that every trial looks at. */
-  readonly data: Dataset
-  /** Loss and accuracy of the model in which these channels are multiplied by zero. */
-  measure(removals: Removals): Promise<Evaluation>
-}
+/** The model in which these channels are multiplied by zero. */
+export type MaskTrials = Trials<Removals>
 
 /** The option that says how many examples a trial looks at. */
 export const samplesOption = z
@@ -31,37 +21,20 @@ export const samplesOption = z
   .describe('examples of the validation data on which each trial is measured')
 
 /**
- * Works with trials of the groups with the given ids on `samples` examples of the validation data, the same for each
- * trial, chosen by the seed. Where the data has fewer, all of them are used.
+ * As `withTrials`, with other channels of the groups with the given ids switched off.
  * @throws UsageError when there is no data, or the model does not fit it.
  */
-export async function withMaskTrials<T>(
-  { model, groups, samples, context }: ToTry,
-  work: (trials: MaskTrials) => Promise<T>,
-): Promise<T> {
-  const data = trialData(samples, context)
-  const ids = groups.map(({ id }) => id)
-  const masked = withMaskInput(toFloat32Model(model), ids)
-  const predictor = await createPredictor(masked.model, data.inputShape, context.engine, { promoted: [masked.mask] })
-  try {
-    return await work({
-      data,
-      async measure(removals) {
-        context.signal?.throwIfAborted()
-        return evaluateWith(predictor, data, {}, { [masked.mask]: masked.maskOf(removals) })
-      },
-    })
-  } finally {
-    await predictor.close()
-  }
+export async function withMaskTrials<T>(given: ToTry, work: (trials: MaskTrials) => Promise<T>): Promise<T> {
+  const ids = given.groups.map(({ id }) => id)
+  const { model, mask, maskOf } = withMaskInput(toFloat32Model(given.model), ids)
+  return withTrials({ ...given, model, promoted: [mask] }, ({ data, measure }) =>
+    work({ data, measure: (removals) => measure({ [mask]: maskOf(removals) }) }),
+  )
 }
 
 /** What is tried. */
-export interface ToTry {
-  readonly model: Model
+export interface ToTry extends Omit<ModelToTry, 'promoted'> {
   readonly groups: readonly Pick<ChannelGroup, 'id'>[]
-  readonly samples: number
-  readonly context: Pick<Context, 'engine' | 'data' | 'seed' | 'signal'>
 }
 
 /** Channels to switch off, and how many examples are misclassified then. */

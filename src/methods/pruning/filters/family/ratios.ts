@@ -148,7 +148,7 @@ export function planLayers(
 /** The share that the group can give up alone. */
 function chosenAlone({ id, size }: ChannelGroup, { curves, maxLoss }: Sensitivity, skip: Context['skip']): number {
   const { chosen = 0, points } = curves.find(({ layer }) => layer === id)!
-  const least = Math.round((points[1]?.ratio ?? 0) * size)
+  const least = Math.round((points[1]?.at ?? 0) * size)
   if (chosen === 0) skip(id, `without ${least} of its ${size} filters the model loses more than ${maxLoss} points`)
   return chosen
 }

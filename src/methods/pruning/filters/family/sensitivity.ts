@@ -2,7 +2,7 @@ import type { Sensitivity } from '../../../method.ts'
 import { lowest, scoresOf, type Chooser } from './choice.ts'
 import { countOf } from './ratios.ts'
 import { withMaskTrials } from './mask-trials.ts'
-import { measureSensitivity } from '../../sensitivity.ts'
+import { measureShares } from '../../sensitivity.ts'
 
 /** Section 3.2 of Li et al. 2017 prunes each layer alone at such shares. */
 const ratios = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]
@@ -25,7 +25,7 @@ export function filterSensitivity({ pruner, groups, model, options, context }: C
       },
     }))
     const whole = await measure(new Map())
-    const facts = { unit: 'filters' as const, data: data.name, count: data.size, whole, maxLoss: options.maxLoss }
-    return measureSensitivity(layers, facts, context)
+    const facts = { parts: 'filters' as const, data: data.name, count: data.size, whole, maxLoss: options.maxLoss }
+    return measureShares(layers, facts, context)
   })
 }

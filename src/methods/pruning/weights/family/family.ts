@@ -201,7 +201,7 @@ async function sharesAlone(pruner: AnyPruner, start: Start): Promise<ReadonlyMap
   const found = await sensitivityOf(pruner, start)
   start.context.sensitivity?.(found)
   const shares = found.curves.map(({ chosen = 0, size, points }, i) => {
-    const least = Math.round((points[1]?.ratio ?? 0) * size)
+    const least = Math.round((points[1]?.at ?? 0) * size)
     const why = `without ${least} of its ${size} weights the model loses more than ${found.maxLoss} points`
     if (chosen === 0) start.context.skip(start.layers[i].name, why)
     return [start.layers[i], chosen] as const

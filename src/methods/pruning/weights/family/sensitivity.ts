@@ -1,14 +1,11 @@
 import type { Model } from '../../../../ir/model.ts'
-import { toFloat32Model } from '../../../../ir/precision.ts'
 import type { Layer } from '../../../../ir/rewrite.ts'
 import { toFloat32 } from '../../../../tensor/half.ts'
-import { elementCount, float32, type Tensor } from '../../../../tensor/tensor.ts'
-import { evaluateWith } from '../../../../training/evaluate.ts'
-import { createPredictor } from '../../../../training/predictor.ts'
+import { elementCount, type Tensor } from '../../../../tensor/tensor.ts'
 import type { Context, Sensitivity } from '../../../method.ts'
-import { trialData } from '../../../trial-data.ts'
+import { withWeightTrials } from '../../../trials.ts'
+import { measureShares } from '../../sensitivity.ts'
 import type { Units } from './patterns.ts'
-import { measureSensitivity } from '../../sensitivity.ts'
 import type { PruningOptions } from './options.ts'
 
 const sparsities = [0.2, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.98, 0.99]
@@ -29,19 +26,11 @@ export interface LayersToMeasure {
  * Accuracy with each layer pruned alone, at shares up to 99 in 100; with a pattern N:M at the one that it has.
  * @throws UsageError when there is no validation data.
  */
-export async function weightSensitivity(input: LayersToMeasure): Promise<Sensitivity> {
-  const { layers, units, options, context, without } = input
-  const data = trialData(options.maxLossSamples, context)
-  const model = toFloat32Model(input.model)
-  const promoted = layers.map(({ weight }) => weight)
-  const state = Object.fromEntries(promoted.map((name) => [name, model.graph.initializers.get(name)!]))
-  const predictor = await createPredictor(model, data.inputShape, context.engine, { promoted })
-  const evaluate = (changed: Readonly<Record<string, Tensor>> = {}) =>
-    evaluateWith(predictor, data, {}, { ...state, ...changed })
-  try {
-    const toTry = layers.map((layer) => {
-      const { shape } = state[layer.weight]
-      const size = elementCount(shape)
+export function weightSensitivity(input: LayersToMeasure): Promise<Sensitivity> {
+  const { model, layers, units, options, context, without } = input
+  return withWeightTrials({ model, layers, samples: options.maxLossSamples, context }, async ({ data, measure }) => {
+    const toPrune = layers.map((layer) => {
+      const size = elementCount(model.graph.initializers.get(layer.weight)!.shape)
       const kept = units.get(layer.weight)?.keep?.reduce((sum, keep) => sum + keep, 0)
       const counts = kept === undefined ? sparsities.map((share) => Math.round(share * size)) : [size - kept]
       return {
@@ -49,12 +38,11 @@ export async function weightSensitivity(input: LayersToMeasure): Promise<Sensiti
         size,
         counts: [...new Set(counts)].filter((count) => count > 0 && count < size),
         without: async (count: number) =>
-          evaluate({ [layer.weight]: float32(toFloat32(await without(layer, count / size)), shape) }),
+          measure(new Map([[layer.weight, toFloat32(await without(layer, count / size))]])),
       }
     })
-    const facts = { unit: 'weights' as const, data: data.name, count: data.size, whole: await evaluate() }
-    return await measureSensitivity(toTry, { ...facts, maxLoss: options.maxLoss }, context)
-  } finally {
-    await predictor.close()
-  }
+    const whole = await measure(new Map())
+    const facts = { parts: 'weights' as const, data: data.name, count: data.size, whole, maxLoss: options.maxLoss }
+    return measureShares(toPrune, facts, context)
+  })
 }

@@ -10,7 +10,7 @@ import {
   withoutDefault,
   withoutDefaults,
 } from '../../../layer-choice.ts'
-import { defineMethod, type Context, type Method } from '../../../method.ts'
+import { defineMethod, type Context, type Method, type Precision } from '../../../method.ts'
 import type { Masks } from '../../../held-weights.ts'
 import { masksOfZeros } from '../../../masks.ts'
 import { retrainOption, retrains, type RetrainOption } from '../../../retraining.ts'
@@ -21,8 +21,10 @@ import {
   choosePrecisions,
   choosesPrecision,
   mixedPrecisionOptions,
+  precisionSensitivity,
   type LayerToChoose,
   type MixedPrecisionOptions,
+  type PrecisionInput,
 } from './mixed-precision.ts'
 import {
   granularityOptions,
@@ -65,8 +67,11 @@ export interface WeightQuantizer<Name extends string, Shape extends z.ZodRawShap
   readonly options: Shape
   /** Those of them that are about the training as a whole: they cannot be set for single layers. */
   readonly whole?: readonly (keyof Shape & string)[]
-  /** The whole-number option that is larger where codes say more, if there is one: it is what `strength` turns. */
-  readonly precision?: keyof Shape & string
+  /**
+   * The whole-number option that is larger where codes say more, if there is one: `strength` turns it, budgets choose it
+   * for each layer, and the sensitivity is measured over it.
+   */
+  readonly precision?: keyof Shape & Precision
   /**
    * Codes and scale, or codes and codebook, of weights that share them: a pure function, the projection on what the
    * method can represent, that a training with latent weights asks as well as the conversion of a trained model.
@@ -150,7 +155,13 @@ export function defineWeightQuantizer<const Name extends string, Shape extends z
     paper: quantizer.paper,
     needs: [],
     options,
-    ...(precision === undefined ? {} : { strength: strengthBy(precision, unfilled[precision]) }),
+    ...(precision === undefined
+      ? {}
+      : {
+          strength: strengthBy(precision, unfilled[precision]),
+          sensitivity: async (...input) =>
+            precisionSensitivity(precisionInput(any, precision, allLayers(...input), ...input)),
+        }),
     apply: async (model, given, context) => quantizeModel(model, any, given, context),
   })
   return Object.freeze({ ...method, quantize: quantizer.quantize })
@@ -184,10 +195,7 @@ async function quantizeModel(
   options: QuantizationOptions,
   context: Context,
 ): Promise<Model> {
-  const all = chooseLayers(given, options, context).map((layer): AnyLayer => {
-    return { layer, options: optionsOfLayer(options, layer, given) }
-  })
-  const chosen = await withPrecisions(given, quantizer, all, options, context)
+  const chosen = await withPrecisions(quantizer, given, options, context)
   const untrained = quantizeAll(given, quantizer, chosen, context)
   const learns = (quantizer.trained ?? quantizer.training) !== undefined && retrains(options.retrain, context)
   if (!learns || untrained.length === 0) return written(given, quantizer, untrained, options, context)
@@ -241,36 +249,48 @@ function zerosToHold(model: Model, quantized: readonly WrittenLayer[]): Masks {
   return masks
 }
 
-/** The layers with the precisions that a budget gives them, where there is one; what `layers` sets for one stays. */
-async function withPrecisions(
-  model: Model,
-  quantizer: AnyQuantizer,
-  chosen: readonly AnyLayer[],
-  options: QuantizationOptions,
-  context: Context,
-): Promise<readonly AnyLayer[]> {
-  const { name, precision } = quantizer
-  if (precision === undefined || !choosesPrecision(options)) return chosen
-  const { minValue, maxValue } = withoutDefault(quantizer.options[precision]) as z.ZodNumber
-  const range = Array.from({ length: maxValue! - minValue! + 1 }, (_, i) => minValue! + i)
-  const toChoose = chosen.flatMap((one): LayerToChoose[] => {
-    const { layer } = one
-    if (!isPlainFloat(model, layer)) return []
-    const tensor = model.graph.initializers.get(layer.weight)!
-    const set = optionsOfLayer<Pick<QuantizationOptions, 'layers'>>({ layers: options.layers }, layer, model)
-    const own = (set as Partial<LayerOptions>)[precision]
-    const at = (value: number) => {
-      const found = quantizeOne(model, { layer, options: { ...one.options, [precision]: value } }, quantizer)
-      return typeof found === 'string' ? undefined : found.result
-    }
-    const precisions = own === undefined ? range : [own as number]
-    return [{ layer, tensor, weights: finiteLayer(model, layer), precisions, at }]
-  })
-  const found = await choosePrecisions({ method: name, model, layers: toChoose, options, context })
+type Input = readonly [model: Model, options: QuantizationOptions, context: Context]
+
+/** The layers that are asked for, with their options. */
+function allLayers(...[model, options, context]: Input): readonly AnyLayer[] {
+  return chooseLayers(model, options, context).map((layer) => ({
+    layer,
+    options: optionsOfLayer(options, layer, model),
+  }))
+}
+
+/** The same with the precisions that a budget gives them, where there is one; what `layers` sets for one stays. */
+async function withPrecisions(quantizer: AnyQuantizer, ...input: Input): Promise<readonly AnyLayer[]> {
+  const { precision } = quantizer
+  const chosen = allLayers(...input)
+  if (precision === undefined || !choosesPrecision(input[1])) return chosen
+  const found = await choosePrecisions(precisionInput(quantizer, precision, chosen, ...input))
   return chosen.map((one) => {
     const value = found.get(one.layer.weight)
     return value === undefined ? one : { ...one, options: { ...one.options, [precision]: value } }
   })
+}
+
+/** What the layers become at each precision, or at the one that `layers` sets. */
+function precisionInput(
+  quantizer: AnyQuantizer,
+  unit: Precision,
+  chosen: readonly AnyLayer[],
+  ...[model, options, context]: Input
+): PrecisionInput {
+  const { minValue, maxValue } = withoutDefault(quantizer.options[unit]) as z.ZodNumber
+  const range = Array.from({ length: maxValue! - minValue! + 1 }, (_, i) => minValue! + i)
+  const layers = chosen.map(({ layer, options: own }): LayerToChoose => {
+    const set = optionsOfLayer<Pick<QuantizationOptions, 'layers'>>({ layers: options.layers }, layer, model)
+    const fixed = (set as Partial<LayerOptions>)[unit]
+    const at = (value: number) => {
+      const found = quantizeOne(model, { layer, options: { ...own, [unit]: value } }, quantizer)
+      return typeof found === 'string' ? found : found.result
+    }
+    const weights = isPlainFloat(model, layer) ? finiteLayer(model, layer) : new Float32Array()
+    return { layer, weights, precisions: fixed === undefined ? range : [fixed as number], at }
+  })
+  return { method: quantizer.name, unit, model, layers, options, context }
 }
 
 /** The layers that can be quantized, as they will be; the others are reported. */

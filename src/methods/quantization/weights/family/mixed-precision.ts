@@ -1,16 +1,13 @@
 /** How many bits each layer gets: what each costs alone is measured, and the sum kept small within a budget. */
 import { z } from 'zod'
-import { ModelError, UsageError } from '../../../../errors.ts'
+import { UsageError } from '../../../../errors.ts'
 import type { Model } from '../../../../ir/model.ts'
-import { toFloat32Model } from '../../../../ir/precision.ts'
 import type { Layer } from '../../../../ir/rewrite.ts'
-import { float32, type Tensor } from '../../../../tensor/tensor.ts'
-import { evaluateWith, type Evaluation } from '../../../../training/evaluate.ts'
-import { createPredictor } from '../../../../training/predictor.ts'
-import type { Context } from '../../../method.ts'
-import { maxLossOptions, trialData } from '../../../trial-data.ts'
-import { cheapest, precisionPath, withinBudget, type Choice } from './precision-path.ts'
-import { relativeSquaredError } from './quantized-layer.ts'
+import type { Context, Precision, Sensitivity } from '../../../method.ts'
+import { leastAccuracy, measureSensitivity, type Measured } from '../../../sensitivity.ts'
+import { maxLossOptions, withWeightTrials, type Trials } from '../../../trials.ts'
+import { cheapest, precisionPath, withinBudget, type Choice, type Chosen } from './precision-path.ts'
+import { relativeSquaredError, type QuantizedLayer } from './quantized-layer.ts'
 
 /** The options by which bits are chosen for each layer. */
 export const mixedPrecisionOptions = {
@@ -45,16 +42,17 @@ export function choosesPrecision({ averageBits, maxLoss }: MixedPrecisionOptions
 /** A layer and what it becomes at each precision. */
 export interface LayerToChoose {
   readonly layer: Layer
-  readonly tensor: Tensor
   readonly weights: Float32Array
   /** The precisions to choose from, ascending. */
   readonly precisions: readonly number[]
-  /** The values at a precision, and bits a weight with scales; undefined where the layer cannot be written so. */
-  at(precision: number): { readonly values: Float32Array; readonly bits: number } | undefined
+  /** What is written at a precision, or why the layer cannot be written so. */
+  at(precision: number): QuantizedLayer | string
 }
 
 export interface PrecisionInput {
   readonly method: string
+  /** The option that tells it. */
+  readonly unit: Precision
   readonly model: Model
   readonly layers: readonly LayerToChoose[]
   readonly options: MixedPrecisionOptions
@@ -72,107 +70,163 @@ export interface PrecisionInput {
  * `maxLoss`, and where that is asked for without validation data; ModelError where the model's loss is not finite.
  */
 export async function choosePrecisions(given: PrecisionInput): Promise<ReadonlyMap<string, number>> {
-  const layers = given.layers.filter((one) => one.precisions.some((precision) => one.at(precision)))
   const { options, context } = given
-  const input = { ...given, layers }
-  if (layers.length === 0) return new Map()
+  const input = { ...given, layers: given.layers.filter((one) => unsuited(one) === undefined) }
+  if (input.layers.length === 0) return new Map()
   if (options.maxLoss === undefined && !context.data?.validation.size) return byWeightError(input)
-  const data = trialData(options.maxLossSamples ?? 1000, context)
-  const model = toFloat32Model(input.model)
-  const promoted = layers.map(({ layer }) => layer.weight)
-  const state = Object.fromEntries(promoted.map((name) => [name, model.graph.initializers.get(name)!]))
-  const predictor = await createPredictor(model, data.inputShape, context.engine, { promoted })
-  try {
-    const measure: Measure = async (chosen) => {
-      context.signal?.throwIfAborted()
-      const changed = chosen.map(
-        ([{ layer, tensor }, values]) => [layer.weight, float32(values, tensor.shape)] as const,
-      )
-      return evaluateWith(predictor, data, {}, { ...state, ...Object.fromEntries(changed) })
-    }
-    return await byLoss(input, measure, data.size)
-  } finally {
-    await predictor.close()
+  const { sensitivity, chosen = [] } = await byLoss(input)
+  context.sensitivity?.(sensitivity)
+  const why = ({ precision }: Choice, i: number) => {
+    const alone = sensitivity.curves[i].points.find(({ at }) => at === precision)!
+    return `alone it loses ${lost(sensitivity, alone)}`
   }
+  return told(input, chosen, why)
+}
+
+/**
+ * What the network loses with each layer alone at every precision; and what the budget gives each, where there is one.
+ * Layers that no precision suits are reported. @throws As `choosePrecisions`.
+ */
+export async function precisionSensitivity(given: PrecisionInput): Promise<Sensitivity> {
+  const layers = given.layers.filter((one) => {
+    const reason = unsuited(one)
+    if (reason !== undefined) given.context.skip(one.layer.name, reason)
+    return reason === undefined
+  })
+  return (await byLoss({ ...given, layers })).sensitivity
+}
+
+/** Why no precision suits a layer, where none does. */
+function unsuited({ precisions, at }: LayerToChoose): string | undefined {
+  let reason: string | undefined
+  for (const precision of precisions) {
+    const found = at(precision)
+    if (typeof found !== 'string') return undefined
+    reason ??= found
+  }
+  return reason
 }
 
 /** Nats of loss that count as much as an error as large as the weights. */
 const TIE = 1e-6
 
+/** What a precision costs a layer, without its damage. */
+type Cost = Omit<Choice, 'damage'> & {
+  /** The squared error of the weights, relative to their squares. */
+  readonly error: number
+}
+
+function costOf({ weights }: LayerToChoose, precision: number, { bits, values }: QuantizedLayer): Cost {
+  return { precision, cost: bits * weights.length, error: relativeSquaredError(weights, values) }
+}
+
 /** Without data: by the squared error of the weights, relative to their squares. */
 function byWeightError(input: PrecisionInput): ReadonlyMap<string, number> {
-  const { layers, options } = input
-  const damages = layers.map((one) =>
+  const choices = input.layers.map((one) =>
     one.precisions.flatMap((precision): Choice[] => {
       const found = one.at(precision)
-      return found
-        ? [
-            {
-              precision,
-              cost: found.bits * one.weights.length,
-              damage: relativeSquaredError(one.weights, found.values),
-            },
-          ]
-        : []
+      if (typeof found === 'string') return []
+      const { error, ...cost } = costOf(one, precision, found)
+      return [{ ...cost, damage: error }]
     }),
   )
-  const chosen = fitting(input, damages, options.averageBits!)
+  const chosen = fitting(input, choices, input.options.averageBits!)
   return told(input, chosen, () => 'by the relative squared error of the weights: there is no data')
 }
 
-type Measured = Pick<Evaluation, 'accuracy' | 'loss'>
-/** The model with these values in the place of the weights of these layers. */
-type Measure = (chosen: readonly (readonly [LayerToChoose, Float32Array])[]) => Promise<Measured>
+/** The points that a measurement lost. */
+const lost = (base: Pick<Measured, 'accuracy'>, { accuracy }: Pick<Measured, 'accuracy'>) =>
+  `${((base.accuracy - accuracy) * 100).toFixed(2)} points`
 
-async function byLoss(input: PrecisionInput, measure: Measure, samples: number): Promise<ReadonlyMap<string, number>> {
-  const { method, layers, options, context } = input
-  const base = await measure([])
-  if (!Number.isFinite(base.loss))
-    throw new ModelError('loss-not-finite', `the loss of the model on validation data is ${base.loss}`, {
-      place: 'validation',
-      hint: 'Export the model again from a run that did not diverge, or look at the data that it is measured on.',
-    })
-  const total = layers.reduce((sum, { precisions }) => sum + precisions.length, 0)
-  let done = 0
-  const accuracies = new Map<Choice, number>()
-  const choices: Choice[][] = []
-  for (const one of layers) {
-    const own: Choice[] = []
-    let lost = 0
-    for (const precision of one.precisions.toReversed()) {
-      const found = one.at(precision)
-      if (found) {
-        const { loss, accuracy } = await measure([[one, found.values]])
-        // What no longer computes is worse than anything that does. That coarser weights happen to lower the loss says
-        // nothing: they are not taken to be better than finer ones, and of what loses as much the closer is the better.
-        lost = Math.max(lost, Number.isFinite(loss) ? loss - base.loss : 1e9)
-        const damage = lost + TIE * relativeSquaredError(one.weights, found.values)
-        const choice = { precision, cost: found.bits * one.weights.length, damage }
-        accuracies.set(choice, accuracy)
-        own.unshift(choice)
-      }
-      context.progress?.({ task: `${method}: bits a layer`, done: ++done, total, detail: { layer: one.layer.name } })
+interface Found {
+  readonly sensitivity: Sensitivity
+  /** Where there is a budget. */
+  readonly chosen?: Chosen
+}
+
+/** Measures each layer alone at every precision, and chooses by that where there is a budget. */
+async function byLoss(input: PrecisionInput): Promise<Found> {
+  const { model, layers, options, context } = input
+  const chooses = choosesPrecision(options)
+  const samples = options.maxLossSamples ?? 1000
+  const ofLayers = layers.map(({ layer }) => layer)
+  return withWeightTrials({ model, layers: ofLayers, samples, context }, async (trials) => {
+    const base = await trials.measure(new Map())
+    const { data } = trials
+    const costs = layers.map((): Cost[] => [])
+    const toTry = layers.map((one, i) => ({
+      name: one.layer.name,
+      size: one.weights.length,
+      tries: one.precisions.map((precision) => ({
+        at: precision,
+        async measure() {
+          const found = one.at(precision)
+          if (typeof found === 'string') return undefined
+          costs[i].push(costOf(one, precision, found))
+          return trials.measure(new Map([[one.layer.weight, found.values]]))
+        },
+      })),
+    }))
+    const facts = { unit: input.unit, parts: 'weights' as const, data: data.name, count: data.size, whole: base }
+    const found = await measureSensitivity(toTry, facts, context)
+    if (!chooses || layers.length === 0) return { sensitivity: found }
+    const choices = found.curves.map((curve, i) => damaging(costs[i], curve.points, base.loss))
+    const chosen = await withinTheBudget(choices, base, trials, input)
+    const { averageBits, maxLoss } = options
+    const sensitivity = {
+      ...found,
+      ...(averageBits === undefined ? { maxLoss: maxLoss! } : { averageBits }),
+      curves: found.curves.map((curve, i) => ({ ...curve, ...(chosen[i] ? { chosen: chosen[i].precision } : {}) })),
     }
-    choices.push(own)
-  }
-  const whole = (chosen: readonly (Choice | undefined)[]) =>
+    return { sensitivity, chosen }
+  })
+}
+
+/** What each precision of a layer adds to the loss of the network. */
+function damaging(costs: readonly Cost[], points: Sensitivity['curves'][number]['points'], base: number): Choice[] {
+  let most = 0
+  return costs
+    .toReversed()
+    .map(({ error, ...cost }) => {
+      const { loss } = points.find(({ at }) => at === cost.precision)!
+      // What no longer computes is worse than anything that does. That coarser weights happen to lower the loss says
+      // nothing: they are not taken to be better than finer ones, and of what loses as much the closer is the better.
+      most = Math.max(most, loss === undefined ? 1e9 : loss - base)
+      return { ...cost, damage: most + TIE * error }
+    })
+    .toReversed()
+}
+
+/** The network with a precision for each layer. */
+type Whole = (chosen: Chosen) => Promise<Measured>
+
+async function withinTheBudget(
+  choices: readonly (readonly Choice[])[],
+  base: Measured,
+  { data, measure }: Trials<ReadonlyMap<string, Float32Array>>,
+  input: PrecisionInput,
+): Promise<Chosen> {
+  const { method, layers, options, context } = input
+  const whole: Whole = async (chosen) =>
     measure(
-      chosen.flatMap((choice, i) => (choice ? [[layers[i], layers[i].at(choice.precision)!.values] as const] : [])),
+      new Map(
+        chosen.flatMap((choice, i) => {
+          const found = choice && layers[i].at(choice.precision)
+          return found === undefined || typeof found === 'string' ? [] : [[layers[i].layer.weight, found.values]]
+        }),
+      ),
     )
-  const [chosen, after] =
-    options.maxLoss === undefined
-      ? await (async () => {
-          const found = fitting(input, choices, options.averageBits!)
-          return [found, await whole(found)] as const
-        })()
-      : await fewestBytes(choices, base, options.maxLoss, whole, input)
-  const points = (accuracy: number) => `${((base.accuracy - accuracy) * 100).toFixed(2)} points`
+  const { averageBits, maxLoss } = options
+  const byAverage = averageBits === undefined ? undefined : fitting(input, choices, averageBits)
+  const [chosen, after] = byAverage
+    ? [byAverage, await whole(byAverage)]
+    : await fewestBytes(choices, base, maxLoss!, whole, input)
   context.proved?.({
     check: `${method}: bits a layer, before any retraining`,
     passed: true,
-    detail: `${meanBits(input, chosen).toFixed(2)} bits a weight lose ${points(after.accuracy)} on ${samples} validation examples`,
+    detail: `${meanBits(input, chosen).toFixed(2)} bits a weight lose ${lost(base, after)} on ${data.size} validation examples`,
   })
-  return told(input, chosen, (choice) => `alone it loses ${points(accuracies.get(choice)!)}`)
+  return chosen
 }
 
 /** Prices are tried by halves: of those that keep the accuracy, the one of the fewest bytes. */
@@ -180,24 +234,20 @@ async function fewestBytes(
   choices: readonly (readonly Choice[])[],
   base: Measured,
   maxLoss: number,
-  whole: (chosen: readonly (Choice | undefined)[]) => Promise<Measured>,
+  whole: Whole,
   { method, context }: PrecisionInput,
 ) {
-  const floor = base.accuracy - maxLoss / 100 - 1e-9
+  const floor = leastAccuracy(base.accuracy, maxLoss)
   const path = precisionPath(choices)
   // Beyond the least sum of losses: all that the range has.
   path.push(choices.map((own) => own.at(-1)))
   let [below, at] = [-1, path.length - 1]
   let after = await whole(path[at])
   if (after.accuracy < floor)
-    throw new UsageError(
-      'max-loss',
-      `the most bits lose ${((base.accuracy - after.accuracy) * 100).toFixed(2)} points`,
-      {
-        place: 'maxLoss',
-        hint: `Allow more than ${maxLoss}, exclude the layers that need full precision, or use finer scales.`,
-      },
-    )
+    throw new UsageError('max-loss', `the most bits lose ${lost(base, after)}`, {
+      place: 'maxLoss',
+      hint: `Allow more than ${maxLoss}, exclude the layers that need full precision, or use finer scales.`,
+    })
   const rounds = Math.ceil(Math.log2(path.length + 1))
   for (let round = 1; at - below > 1; round++) {
     const middle = (below + at) >> 1
@@ -210,11 +260,7 @@ async function fewestBytes(
 }
 
 /** @throws UsageError where the fewest bits are too many. */
-function fitting(
-  { layers }: PrecisionInput,
-  choices: readonly (readonly Choice[])[],
-  averageBits: number,
-): readonly (Choice | undefined)[] {
+function fitting({ layers }: PrecisionInput, choices: readonly (readonly Choice[])[], averageBits: number): Chosen {
   const weights = layers.reduce((sum, one, i) => sum + (choices[i].length > 0 ? one.weights.length : 0), 0)
   const fewest = cheapest(choices).reduce((sum, choice) => sum + (choice?.cost ?? 0), 0) / weights
   if (fewest > averageBits)
@@ -225,7 +271,7 @@ function fitting(
   return withinBudget(choices, averageBits * weights)
 }
 
-function meanBits({ layers }: PrecisionInput, chosen: readonly (Choice | undefined)[]): number {
+function meanBits({ layers }: PrecisionInput, chosen: Chosen): number {
   let [cost, count] = [0, 0]
   for (const [i, choice] of chosen.entries()) {
     if (!choice) continue
@@ -238,8 +284,8 @@ function meanBits({ layers }: PrecisionInput, chosen: readonly (Choice | undefin
 /** Puts the choice into the report, a line a layer. */
 function told(
   { method, layers, context }: PrecisionInput,
-  chosen: readonly (Choice | undefined)[],
-  why: (choice: Choice) => string,
+  chosen: Chosen,
+  why: (choice: Choice, layer: number) => string,
 ): ReadonlyMap<string, number> {
   const found = new Map<string, number>()
   for (const [i, choice] of chosen.entries()) {
@@ -247,7 +293,7 @@ function told(
     const { layer, weights } = layers[i]
     found.set(layer.weight, choice.precision)
     const bits = (choice.cost / weights.length).toFixed(2)
-    const detail = `precision ${choice.precision}, ${bits} bits a weight; ${why(choice)}`
+    const detail = `precision ${choice.precision}, ${bits} bits a weight; ${why(choice, i)}`
     context.proved?.({ check: `${method}: bits of '${layer.name}'`, passed: true, detail })
   }
   return found

@@ -10,7 +10,7 @@ export interface Choice {
 }
 
 /** One entry a layer; undefined where a layer has nothing to choose from. */
-type Chosen = readonly (Choice | undefined)[]
+export type Chosen = readonly (Choice | undefined)[]
 
 /** The choice of fewest bits for each layer, of equal ones the less damaging. */
 export function cheapest(layers: readonly (readonly Choice[])[]): Chosen {
