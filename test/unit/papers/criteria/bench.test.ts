@@ -1,7 +1,5 @@
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { readFile } from 'node:fs/promises'
+import { describe, expect, it } from 'vitest'
 import { onnxruntime } from '../../../../src/engines/onnxruntime.ts'
 import { writeModel } from '../../../../src/formats/onnx/write.ts'
 import { filterL1 } from '../../../../src/methods/pruning/filters/filter-l1.ts'
@@ -16,6 +14,7 @@ import type { BenchNetwork } from '../../../../src/papers/criteria/networks.ts'
 import { criteriaPage } from '../../../../src/papers/criteria/page.ts'
 import { parseCriteriaResults } from '../../../../src/papers/criteria/results.ts'
 import { patternData } from '../../../support/small-data.ts'
+import { temporaryFolder } from '../../../support/temporary-folder.ts'
 import { tinyModels } from '../../../support/tiny-models.ts'
 
 const [, cnn] = tinyModels()
@@ -62,11 +61,7 @@ describe('pruneBy', () => {
 })
 
 describe('runCriteria', () => {
-  let docs = ''
-  beforeAll(async () => {
-    docs = await mkdtemp(join(tmpdir(), 'espalier-criteria-'))
-  })
-  afterAll(() => rm(docs, { recursive: true, force: true }))
+  const docs = temporaryFolder('criteria')
 
   const network: BenchNetwork = {
     name: 'tiny',
@@ -82,9 +77,9 @@ describe('runCriteria', () => {
     networks: [network],
     criteria,
     engine: onnxruntime,
-    data: docs,
-    docs,
-    cache: join(docs, 'cache'),
+    data: docs(),
+    docs: docs(),
+    cache: docs('cache'),
     note(text) {
       notes.push(text)
       if (notes.length >= most) throw new Error('killed')
@@ -116,12 +111,12 @@ describe('runCriteria', () => {
         expect(accuracy).toBeGreaterThanOrEqual(0)
         expect(retrained).toBeGreaterThanOrEqual(0)
       }
-    const page = await readFile(join(docs, 'criteria.md'), 'utf8')
+    const page = await readFile(docs('criteria.md'), 'utf8')
     expect(page).toBe(criteriaPage([network], criteria, results))
     expect(page).toContain('| random-filters |')
     expect(page).toContain('network-slimming does not fit: no batch normalization')
     expect(page).not.toContain('Not measured yet')
-    const text = await readFile(join(docs, 'criteria', 'tiny.json'), 'utf8')
+    const text = await readFile(docs('criteria', 'tiny.json'), 'utf8')
     expect(parseCriteriaResults(text, 'tiny.json')).toEqual(results.get('tiny'))
   })
 

@@ -1,7 +1,5 @@
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { readFile } from 'node:fs/promises'
+import { describe, expect, it } from 'vitest'
 import { onnxruntime } from '../../../../src/engines/onnxruntime.ts'
 import { layers } from '../../../../src/ir/rewrite.ts'
 import type { Context } from '../../../../src/methods/method.ts'
@@ -17,6 +15,7 @@ import { parseDecompositionResults } from '../../../../src/papers/decompositions
 import { variants, type Variant } from '../../../../src/papers/decompositions/variants.ts'
 import { float32 } from '../../../../src/tensor/tensor.ts'
 import { patternData } from '../../../support/small-data.ts'
+import { temporaryFolder } from '../../../support/temporary-folder.ts'
 import { tinyModels } from '../../../support/tiny-models.ts'
 
 const [, cnn] = tinyModels()
@@ -81,11 +80,7 @@ describe('bitsOfLayer', () => {
 })
 
 describe('runDecompositions', () => {
-  let docs = ''
-  beforeAll(async () => {
-    docs = await mkdtemp(join(tmpdir(), 'espalier-decompositions-'))
-  })
-  afterAll(() => rm(docs, { recursive: true, force: true }))
+  const docs = temporaryFolder('decompositions')
 
   const network: DecompositionNetwork = {
     name: 'tiny',
@@ -96,7 +91,7 @@ describe('runDecompositions', () => {
     prepare: () => Promise.resolve({ data, model: cnn.model }),
   }
   const few = variants.map((variant) => ({ ...variant, bits: variant.bits.length === 1 ? variant.bits : [4, 8] }))
-  const options = (): DecompositionOptions => ({ network, variants: few, engine: onnxruntime, data: '.', docs })
+  const options = (): DecompositionOptions => ({ network, variants: few, engine: onnxruntime, data: '.', docs: docs() })
 
   it('measures what is missing, keeps it, and writes the page with its figure', async () => {
     const stop = new AbortController()
@@ -106,7 +101,7 @@ describe('runDecompositions', () => {
       if (steps.length === 3) stop.abort()
     }
     await expect(runDecompositions({ ...options(), note, signal: stop.signal })).rejects.toThrow()
-    const file = join(docs, 'decompositions', 'tiny.json')
+    const file = docs('decompositions', 'tiny.json')
     const kept = parseDecompositionResults(await readFile(file, 'utf8'), file)
     expect(kept.entries).toHaveLength(3)
     const results = await runDecompositions({ ...options(), note: (text) => steps.push(text) })
@@ -120,8 +115,8 @@ describe('runDecompositions', () => {
       results!.entries.find((entry) => entry.variant === variant && entry.bits === bits)!.layers[0].error
     for (const { name, bits } of few.slice(0, 3)) expect(errorAt(name, bits[1])).toBeLessThan(errorAt(name, bits[0]))
     expect(parseDecompositionResults(await readFile(file, 'utf8'), file)).toEqual(results)
-    expect(await readFile(join(docs, 'decompositions.md'), 'utf8')).toBe(decompositionPage(network, results!, few))
-    const figure = await readFile(join(docs, 'decompositions', 'tiny.svg'), 'utf8')
+    expect(await readFile(docs('decompositions.md'), 'utf8')).toBe(decompositionPage(network, results!, few))
+    const figure = await readFile(docs('decompositions', 'tiny.svg'), 'utf8')
     expect(figure).toBe(decompositionFigure(results!, few))
     expect(figure.match(/class="title"/g)).toHaveLength(convolutions.length + 1)
     expect(figure).not.toMatch(/NaN|undefined/)
