@@ -9,7 +9,7 @@ import { defineOperator } from '../operator.ts'
 const smallest = 2 ** -126
 
 /**
- * AP2 of Courbariaux et al. 2016 (arXiv 1602.02830), section 1.3: sign(x) · 2^round(log2 |x|), and 0 for 0, so that a
+ * AP2 of Courbariaux et al. 2016 (arXiv 1602.02830), section 1.4: sign(x) · 2^round(log2 |x|), and 0 for 0, so that a
  * product with it is a shift. The gradient passes unchanged.
  */
 export const powerOfTwo = defineOperator({

@@ -1,6 +1,6 @@
 /**
- * Shift-based batch normalization (Courbariaux et al. 2016, arXiv 1602.02830, section 1.3 and algorithm 3): every
- * product of a batch normalization has a power of two as one factor, so that a shift computes it.
+ * Shift-based batch normalization (Courbariaux et al. 2016, arXiv 1602.02830, section 1.4): every product of a batch
+ * normalization has a power of two as one factor, so that a shift computes it.
  */
 import { ModelError, UnsupportedError, UsageError } from '../../errors.ts'
 import type { Draft } from '../../ir/draft.ts'
@@ -53,7 +53,7 @@ export interface NormalizationStatistics {
 /**
  * Writes a batch normalization by shifts under the name of the node's output: with C = x - mean,
  * y = C · AP2((variance + epsilon)^-1/2) · AP2(scale) + shift, where the variance is the mean of C · AP2(C) over all
- * axes but the channels (algorithm 3). The inverse deviation is at most epsilon^-1/2, rounded down to a power of two.
+ * axes but the channels. The inverse deviation is at most epsilon^-1/2, rounded down to a power of two.
  *
  * Differs from the paper: that bound, which only channels reach that hardly vary; without it a standard
  * BatchNormalization of the same epsilon could not say the factor.
