@@ -13,3 +13,20 @@ export function sampleSensitivity(count: number, chosen = true, name = ''): Sens
   const facts = { unit: 'ratio' as const, parts: 'filters' as const, data: `mnist${name}`, count: 1000, accuracy: 0.98 }
   return { ...facts, ...(chosen ? { maxLoss: 1 } : {}), curves }
 }
+
+/** Curves of layers at 2 to 8 bits, the second of which cannot have 8; with a budget, what it gives each. */
+export function sampleBits(budget: Pick<Sensitivity, 'maxLoss' | 'averageBits'> = {}): Sensitivity {
+  const chosen = Object.keys(budget).length > 0 ? { chosen: 4 } : {}
+  const curve = (layer: string, most: number) => ({
+    layer,
+    size: 1200,
+    points: Array.from({ length: most - 1 }, (_, i) => ({
+      at: i + 2,
+      accuracy: 0.97 - 0.5 / 3 ** i,
+      loss: 1 / 3 ** i,
+    })),
+    ...chosen,
+  })
+  const curves = [curve('conv1', 8), curve('conv2', 7)]
+  return { unit: 'bits', parts: 'weights', data: 'mnist', count: 1000, accuracy: 0.98, ...budget, curves }
+}

@@ -331,7 +331,30 @@ describe('commands', () => {
     expect(compressed.report.layers[0].shapeAfter).toEqual([2, 784])
     const wrong = await cli(['sensitivity', model, '--step', 'huffman', '--data', data])
     expect(wrong.code).toBe(2)
-    expect(wrong.err).toMatch(/error\[method-sensitivity\][\s\S]*These do: .*filter-l1/)
+    expect(wrong.err).toMatch(
+      /error\[method-sensitivity\][\s\S]*These remove: .*filter-l1.*These have a precision: .*uniform/,
+    )
+  })
+
+  it('measure how sensitive layers are to few bits, with a page, and compress by it', async () => {
+    const step = 'uniform?maxLoss=60&maxLossSamples=40&retrain=false&include=[fc2]'
+    const report = folder.path('bits.html')
+    const measure = ['sensitivity', model, '--step', step, '--data', data, '--report', report]
+    const { data: found } = await cliJson<{ sensitivity: Sensitivity }>(measure)
+    expect(found.sensitivity).toMatchObject({ unit: 'bits', maxLoss: 60, curves: [{ layer: 'fc2' }] })
+    expect(found.sensitivity.curves[0].points.map(({ at }) => at)).toEqual([2, 3, 4, 5, 6, 7, 8])
+    expect(await readFile(report, 'utf8')).toContain('bits of one layer')
+    const { code, out } = await cli(measure.slice(0, -2))
+    expect(code).toBe(0)
+    expect(out).toMatch(/layer +weights +2 bits .*8 bits +takes\n/)
+    const output = folder.path('b.espalier')
+    const compress = ['compress', model, '--step', step, '--data', data, '-o', output, '--no-report', '--no-latency']
+    const { data: compressed } = await cliJson<{ report: RunReport }>(compress)
+    expect(compressed.report.stages[0].sensitivity).toEqual(found.sensitivity)
+    const fixed = await cli(['sensitivity', model, '--step', 'binary-connect', '--data', data])
+    expect([fixed.code, fixed.err]).toEqual([2, expect.stringContaining("'binary-connect' neither removes")])
+    const range = await cli(['sensitivity', model, '--step', 'uniform?bits=9', '--data', data])
+    expect([range.code, range.err]).toEqual([2, expect.stringContaining('bits')])
   })
 
   it('say so where there is nothing to compress', async () => {

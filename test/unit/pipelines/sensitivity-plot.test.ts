@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import type { Sensitivity } from '../../../src/methods/method.ts'
 import { formatSensitivityPage, sensitivityNote, sensitivityPlot } from '../../../src/pipelines/sensitivity-plot.ts'
-import { sampleSensitivity } from '../../support/sample-sensitivity.ts'
+import { sampleBits, sampleSensitivity } from '../../support/sample-sensitivity.ts'
 
 const coordinates = (path: string) =>
   path
@@ -90,5 +90,41 @@ describe('sensitivityPlot', () => {
   it('says on what it was measured', () => {
     expect(sensitivityNote(sampleSensitivity(3))).toMatch(/1,000 validation examples of mnist .* no more than 1 point /)
     expect(sensitivityNote(sampleSensitivity(3, false))).not.toContain('point')
+  })
+})
+
+describe('sensitivityPlot in bits', () => {
+  it('has the bits that were tried on its axis, from first to last', () => {
+    const plot = sensitivityPlot(sampleBits()).text
+    const texts = [...plot.matchAll(/<text\s+x="([^"]+)"[^>]*>\s*([^<]*?)\s*<\/text>/g)]
+    const ticks = texts.filter(([, , label]) => /^\d$/.test(label))
+    expect(ticks.map(([, , label]) => label)).toEqual(['2', '3', '4', '5', '6', '7', '8'])
+    const paths = [...plot.matchAll(/<path\s+d="(M[^"]+L[^"]+)"/g)].map(([, d]) => coordinates(d))
+    expect(paths[0].map(([x]) => x)).toEqual(ticks.map(([, x]) => Number(x)))
+    expect(paths[1]).toHaveLength(6)
+    expect(plot).toContain('bits of one layer')
+    expect(plot).not.toMatch(/<circle|removed/)
+    expect(plot).toContain('1,200 weights')
+  })
+
+  it('tells what a budget gave each layer', () => {
+    const found = sampleBits({ maxLoss: 1 })
+    const plot = sensitivityPlot(found).text
+    expect(plot.match(/<circle/g)).toHaveLength(2)
+    expect(plot).toContain('4 bits, 1,200 weights')
+    expect(sensitivityNote(found)).toMatch(/has so many bits.*all layers together lose no more than 1 point \(dashed\)/)
+    const average = sensitivityNote(sampleBits({ averageBits: 3.5 }))
+    expect(average).toMatch(/no more than 3.5 bits on average, where the dots are/)
+    expect(average).not.toContain('dashed')
+    const page = formatSensitivityPage('m', 'uniform', found)
+    expect(page).toContain('What each layer loses in few bits')
+  })
+
+  it('shows layers that have one precision only, and none', () => {
+    const { curves, ...rest } = sampleBits()
+    const single = { ...rest, curves: [{ ...curves[0], points: [{ at: 3, accuracy: 0.5, loss: 1 }] }] }
+    const plot = sensitivityPlot(single).text
+    expect(plot.match(/<circle/g)).toHaveLength(1)
+    for (const found of [single, { ...rest, curves: [] }]) expect(sensitivityPlot(found).text).not.toContain('NaN')
   })
 })

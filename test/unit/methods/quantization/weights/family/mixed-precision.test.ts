@@ -3,7 +3,8 @@ import { onnxruntime } from '../../../../../../src/engines/onnxruntime.ts'
 import { writeModel } from '../../../../../../src/formats/onnx/write.ts'
 import { createDraft } from '../../../../../../src/ir/draft.ts'
 import type { Model } from '../../../../../../src/ir/model.ts'
-import type { Context, Method, ProofCheck } from '../../../../../../src/methods/method.ts'
+import type { Context, Method, ProofCheck, Sensitivity } from '../../../../../../src/methods/method.ts'
+import { magnitude } from '../../../../../../src/methods/pruning/weights/magnitude.ts'
 import type { QuantizationOptions } from '../../../../../../src/methods/quantization/weights/family/family.ts'
 import { shiftCnn } from '../../../../../../src/methods/quantization/weights/shift-cnn.ts'
 import { ternaryWeightNetworks } from '../../../../../../src/methods/quantization/weights/ternary-weight-networks.ts'
@@ -65,11 +66,13 @@ async function apply(
   const checks: ProofCheck[] = []
   const skipped: string[] = []
   const tasks = new Set<string>()
+  const told: Sensitivity[] = []
   const context: Context = {
     seed: 3,
     engine: onnxruntime,
     skip: (layer) => skipped.push(layer),
     proved: (check) => checks.push(check),
+    sensitivity: (found) => told.push(found),
     progress: ({ task }) => tasks.add(task),
     ...(withData ? { data } : {}),
   }
@@ -79,7 +82,7 @@ async function apply(
   const precision = (layer: string) =>
     Number(/precision (\d+)/.exec(checks.find(({ check }) => check.endsWith(`'${layer}'`))?.detail ?? '')?.[1])
   const mean = Number(/at ([\d.]+) bits a weight/.exec(checks.find(({ check }) => check.includes('codes'))!.detail)![1])
-  return { model, result, checks, tasks, mean, precisions: ['mix', 'match'].map(precision) }
+  return { model, result, checks, tasks, told, mean, precisions: ['mix', 'match'].map(precision) }
 }
 
 describe('bits a layer', () => {
@@ -148,5 +151,116 @@ describe('bits a layer', () => {
     const options = uniform.options.parse({ averageBits: 4 })
     expect(uniform.strength!(options, 2)).toMatchObject({ averageBits: 1 })
     expect(uniform.strength!(options, 1)).toEqual(options)
+  })
+})
+
+describe('the sensitivity in bits', () => {
+  function facts() {
+    const skipped: string[] = []
+    const skip = (layer: string, reason: string) => void skipped.push(`${layer}: ${reason}`)
+    const context: Context = { seed: 3, engine: onnxruntime, skip }
+    return { context, skipped }
+  }
+
+  async function measure(
+    options: object = {},
+    { method = uniform, model }: { method?: Method<string, QuantizationOptions>; model?: Model } = {},
+  ) {
+    const { context, skipped } = facts()
+    const input = model ?? (await network())
+    const found = await method.sensitivity!(input, method.options.parse(options), { ...context, data })
+    return { found, skipped }
+  }
+
+  /** The data with another number in every example, or another label. */
+  function changed({ input, label }: { input?: number; label?: number }): NonNullable<Context['data']> {
+    const batch = async (indices: ArrayLike<number>) => {
+      const { inputs, labels } = await data.validation.batch(indices)
+      for (let i = 0; input !== undefined && i < indices.length; i++) inputs.data[36 * i] = input
+      return { inputs, labels: label === undefined ? labels : labels.map(() => label) }
+    }
+    return { ...data, validation: { ...data.validation, batch } }
+  }
+
+  it('is the accuracy of the network of which one layer alone has so many bits', async () => {
+    const { found, skipped } = await measure({ granularity: 'tensor' })
+    const model = await network()
+    const whole = await evaluate(model, data.validation, onnxruntime)
+    expect(skipped).toEqual([])
+    expect(found).toMatchObject({ unit: 'bits', parts: 'weights', count: 300, accuracy: whole.accuracy })
+    expect(found).not.toHaveProperty('maxLoss')
+    expect(found.curves.map(({ layer, size }) => [layer, size])).toEqual([
+      ['mix', 36 * 36],
+      ['match', 4 * 36],
+    ])
+    for (const { layer, points, ...rest } of found.curves) {
+      expect(rest).not.toHaveProperty('chosen')
+      expect(points.map(({ at }) => at)).toEqual([2, 3, 4, 5, 6, 7, 8])
+      for (const { at, accuracy, loss } of points) {
+        const { result } = await apply({ granularity: 'tensor', include: [layer], bits: at })
+        const alone = await evaluate(result, data.validation, onnxruntime)
+        expect(accuracy).toBe(alone.accuracy)
+        expect(loss).toBeCloseTo(alone.loss, 5)
+      }
+    }
+    // The one wide weight of 'mix' leaves the others no codes of their own.
+    const [mix, match] = found.curves.map(({ points }) => points[0].accuracy)
+    expect(mix).toBeLessThan(match)
+  })
+
+  it('says what a budget gives each layer, as the step that takes it does', async () => {
+    for (const budget of [{ maxLoss: 1 }, { averageBits: 5 }]) {
+      const { found } = await measure(budget)
+      expect(found).toMatchObject(budget)
+      const { told, precisions } = await apply(budget)
+      expect(told).toEqual([found])
+      expect(found.curves.map(({ chosen }) => chosen)).toEqual(precisions)
+    }
+    expect((await apply({ averageBits: 5 }, { withData: false })).told).toEqual([])
+  })
+
+  it('counts what the method counts, and measures where a layer has its own only that', async () => {
+    const shifts = await measure({}, { method: shiftCnn })
+    expect(shifts.found.unit).toBe('codebooks')
+    expect(shifts.found.curves[0].points.map(({ at }) => at)).toEqual([1, 2, 3, 4])
+    const own = await measure({ layers: { match: { bits: 7 } }, include: ['match'] })
+    expect(own.found.curves.map(({ points }) => points.map(({ at }) => at))).toEqual([[7]])
+  })
+
+  it('finds that a layer of zeros loses nothing, and leaves quantized ones alone', async () => {
+    const model = await network()
+    const zeros = new Map(model.graph.initializers).set('match.weight', float32(new Float32Array(4 * 36), [4, 36]))
+    const { found } = await measure({}, { model: { ...model, graph: { ...model.graph, initializers: zeros } } })
+    const { points } = found.curves[1]
+    expect(points.every(({ accuracy }) => accuracy === found.accuracy)).toBe(true)
+    expect(points).toHaveLength(7)
+    const { result } = await apply({ include: ['mix'] })
+    const again = await measure({}, { model: result })
+    expect(again.found.curves.map(({ layer }) => layer)).toEqual(['match'])
+    expect(again.skipped).toEqual([expect.stringMatching(/^mix: its weights are not plain floats/)])
+    const none = await measure({ include: ['mix'], maxLoss: 1 }, { model: result })
+    expect(none.found.curves).toEqual([])
+  })
+
+  it.each([
+    ['without data', undefined, 'no-validation-data', 'data'],
+    ['on examples that are no numbers', changed({ input: Number.NaN }), 'loss-not-finite', 'validation'],
+    ['without labels', changed({ label: -1 }), 'label-range', undefined],
+  ] as const)('cannot be measured %s, as of pruning', async (_, given, code, place) => {
+    const { context } = facts()
+    const all = { ...context, ...(given ? { data: given } : {}) }
+    for (const method of [uniform, magnitude] as const) {
+      const asked = method.sensitivity!(await network(), method.options.parse({ include: ['match'] }) as never, all)
+      await expect(asked).rejects.toMatchObject({ code, ...(place ? { place } : {}) })
+    }
+  })
+
+  it('refuses two budgets before it measures, bits out of range, and methods of one precision have none', async () => {
+    await expect(measure({ averageBits: 4, maxLoss: 1 })).rejects.toMatchObject({
+      code: 'two-budgets',
+    })
+    for (const bits of [1, 9, 2.5, Number.NaN]) expect(uniform.options.safeParse({ bits }).success).toBe(false)
+    expect(uniform.options.safeParse({ layers: { mix: { bits: 9 } } }).success).toBe(false)
+    expect(ternaryWeightNetworks.sensitivity).toBeUndefined()
   })
 })
