@@ -18,7 +18,7 @@ h2 small { font-weight: 400; color: var(--soft); font-size: 14px; margin-left: 8
 .tile .figure { font-size: 38px; line-height: 1.1; font-weight: 650; letter-spacing: -0.02em; font-variant-numeric: tabular-nums; }
 .tile .figure.leaf { color: var(--leaf); }
 .tile .name { font-weight: 600; margin-top: 4px; }
-.tile .note { color: var(--soft); font-size: 13px; font-variant-numeric: tabular-nums; }
+.tile .note { color: var(--soft); font-size: 13px; font-variant-numeric: tabular-nums; overflow-wrap: anywhere; }
 .arrow { color: var(--soft); font-weight: 400; font-size: 24px; padding: 0 4px; }
 .duo { font-size: 26px; font-weight: 650; font-variant-numeric: tabular-nums; letter-spacing: -0.01em; line-height: 1.35; white-space: nowrap; }
 .card { background: var(--card); border: 1px solid var(--line); border-radius: 12px; padding: 6px 18px; overflow-x: auto; }

@@ -176,7 +176,7 @@ describe('the sensitivity in bits', () => {
   function changed({ input, label }: { input?: number; label?: number }): NonNullable<Context['data']> {
     const batch = async (indices: ArrayLike<number>) => {
       const { inputs, labels } = await data.validation.batch(indices)
-      for (let i = 0; input !== undefined && i < indices.length; i++) inputs.data[36 * i] = input
+      if (input !== undefined) for (let i = 0; i < indices.length; i++) inputs.data[36 * i] = input
       return { inputs, labels: label === undefined ? labels : labels.map(() => label) }
     }
     return { ...data, validation: { ...data.validation, batch } }
