@@ -9,8 +9,11 @@ import {
   formatSeconds,
 } from './format.ts'
 import { formatSensitivity } from './sensitivity-text.ts'
-import { formatFacts, formatTable, left, names, right } from './table.ts'
+import { formatFacts, formatTable, left, right } from './table.ts'
 import { visible } from './visible.ts'
+
+/** The most characters of what was checked: the name of any method and what it proves, and names of outputs cut short. */
+const MOST_OF_CHECK = 80
 
 /** The table of a run on the terminal: what each step came to, the proof, and what a reader must know. */
 export function formatRun(report: RunReport, written: readonly string[]): string {
@@ -76,7 +79,7 @@ export function formatRun(report: RunReport, written: readonly string[]): string
   for (const path of written) facts.push(['wrote', path])
   facts.push(['time', formatSeconds(report.seconds)])
   const proof = formatTable(
-    [left('proof'), names(''), left('')],
+    [left('proof'), { title: '', most: MOST_OF_CHECK }, left('')],
     report.proof.map(({ check, passed, leftOut, detail }) => [
       leftOut ? 'left out' : passed ? 'passed' : 'FAILED',
       check,

@@ -5,6 +5,7 @@ import type { DataSplits } from '../../../src/datasets/dataset.ts'
 import { onnxruntime } from '../../../src/engines/onnxruntime.ts'
 import { writeModel } from '../../../src/formats/onnx/write.ts'
 import { readPack } from '../../../src/formats/pack/read.ts'
+import { methods } from '../../../src/methods/index.ts'
 import { parseRecipe } from '../../../src/pipelines/recipe.ts'
 import { formatReport } from '../../../src/pipelines/report.ts'
 import { runRecipe, type StageStore } from '../../../src/pipelines/run.ts'
@@ -233,6 +234,15 @@ steps:
     expect(report.proof.at(-1)).toMatchObject({ check: 'the engine runs it', leftOut: true })
     expect(formatRun(report, [])).toMatch(/left out {2}the engine runs it/)
     expect(formatReport(report)).toContain('<li class="left-out">the engine runs it')
+  })
+
+  it('shows in full what each method proves about its training', async () => {
+    const recipe = parseRecipe('steps: [{ method: magnitude, sparsity: 0.5 }]')
+    const { report } = await runRecipe(mlp.model, recipe, fast)
+    const checks = [...methods.keys()].map((name) => `${name}: the frozen network computes what was trained`)
+    const proof = checks.map((check) => ({ check, passed: true, detail: 'equal' }))
+    const text = formatRun({ ...report, proof }, [])
+    for (const check of checks) expect(text).toContain(`passed  ${check}`)
   })
 
   it('names the place in the recipe of a pattern that fits no layer', async () => {
