@@ -70,6 +70,7 @@ const HALF_TOLERANCE = 2e-2
  * data.
  * @param name of the method, for the report.
  * @param frozen the model, or why it cannot be compared.
+ * @throws UsageError when the trained network puts out NaN.
  */
 export async function checkFrozen(
   name: string,
@@ -95,8 +96,13 @@ export async function checkFrozen(
     }),
   )
   const [trained, written] = outputs
-  const largest = largestMagnitude(trained)
-  const apart = largestMagnitude(trained.map((value, i) => value - written[i]))
+  if (trained.some(Number.isNaN))
+    throw new UsageError('training-diverged', 'the trained network puts out NaN for a validation example', {
+      place: name,
+      hint: 'Lower the learning rate, exclude layers whose weights are huge, or set retrain: false.',
+    })
+  const largest = largestMagnitude(trained.filter(Number.isFinite))
+  const apart = largestMagnitude(trained.map((value, i) => (value === written[i] ? 0 : value - written[i])))
   const difference = apart === 0 ? 0 : apart / largest
   return {
     check,

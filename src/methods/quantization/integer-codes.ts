@@ -85,7 +85,8 @@ export function biasCodes(model: Model, bits: number, among?: ReadonlySet<string
     const values = finiteWeights(bias, tensor)
     const scale = storedScale(tensor.dtype, Float32Array.of(biasStep(values, bits)))
     const codes = Int16Array.from(values, (value) => Math.round(value / scale[0]))
-    return scale[0] > 0 ? [{ bias, codes, scale }] : []
+    const largest = storedScale(tensor.dtype, Float32Array.of(largestMagnitude(Float64Array.from(codes)) * scale[0]))[0]
+    return scale[0] > 0 && Number.isFinite(largest) ? [{ bias, codes, scale }] : []
   })
 }
 

@@ -22,7 +22,7 @@ export interface ErrorMetric {
  * @param bias whether the bias is chosen as well, after the weights: it sees the input 1.
  * @param damping share of the mean diagonal that is added to it, against what few examples do not show.
  */
-export function feedbackMetric(moments: InputMoments, bias: boolean, damping: number): ErrorMetric {
+export function feedbackMetric(moments: InputMoments, bias: boolean, damping: number, place?: string): ErrorMetric {
   const { groups, length } = moments
   const size = length + (bias ? 1 : 0)
   const scale = new Float64Array(groups * size)
@@ -38,19 +38,24 @@ export function feedbackMetric(moments: InputMoments, bias: boolean, damping: nu
     if (bias) a[size * size - 1] = 1
     const added = Math.max((damping * trace) / length, 1e-30)
     for (let i = 0; i < length; i++) a[i * size + i] += added
-    factorize(a, size, scale.subarray(g * size, (g + 1) * size))
+    factorize(a, size, scale.subarray(g * size, (g + 1) * size), place)
   }
   return { size, scale, feedback }
 }
 
 /** Turns `a` into M (its strictly lower part) and puts D into `d`. */
-function factorize(a: Float64Array, size: number, d: Float64Array): void {
+function factorize(a: Float64Array, size: number, d: Float64Array, place?: string): void {
   for (let k = size - 1; k >= 0; k--) {
     const pivot = a[k * size + k]
     if (!(pivot > 0))
-      throw new UsageError('calibration-singular', 'the inputs of a layer on the data leave no metric of its errors', {
-        hint: 'Give more examples, or a larger damping.',
-      })
+      throw new UsageError(
+        'calibration-singular',
+        'the inputs of the layer on the data leave no metric of its errors',
+        {
+          place,
+          hint: 'Give more examples, or a larger damping.',
+        },
+      )
     d[k] = pivot
     for (let j = 0; j < k; j++) a[k * size + j] /= pivot
     for (let i = 0; i < k; i++) {

@@ -1,5 +1,5 @@
 import { learnRate } from '../../../codecs/rate.ts'
-import { dtypes } from '../../../tensor/dtype.ts'
+import { dtypes, type DType } from '../../../tensor/dtype.ts'
 import { fromFloat32, toFloat32 } from '../../../tensor/half.ts'
 import { largestMagnitude } from '../../../tensor/magnitudes.ts'
 import type { Tensor } from '../../../tensor/tensor.ts'
@@ -14,6 +14,8 @@ import { trainGrid } from './trained-grid.ts'
 
 /** What the codes of one layer are chosen by. */
 export interface LayerTask {
+  /** What errors call the layer. */
+  readonly name: string
   readonly weight: Tensor
   /** The finite numbers of `weight`. */
   readonly values: Float32Array
@@ -65,7 +67,8 @@ const CODES_WITHOUT_PRICE = 127
 /**
  * Chooses the grid and the codes of a layer for distortion + λ · bits. The distortion is the noise in the layer's
  * output relative to its variance; equal λ in all layers means that a bit saves the same noise wherever it is spent.
- * Undefined where the type of the weights has no number as small as the step. The output of a layer of zeros does not
+ * Undefined where the type of the weights has no number as small as the step, or as large as a code stands for. The
+ * output of a layer of zeros does not
  * vary, so that nothing tells what its bias may lose: it stays as it is.
  */
 export function quantizeLayer(given: LayerTask): QuantizedLayer | undefined {
@@ -95,7 +98,9 @@ export function quantizeLayer(given: LayerTask): QuantizedLayer | undefined {
       grid: (row) => grids[channels ? channels[row] : 0],
       rate: learnRate(codes, weight.shape),
     })
+  const biasType = task.bias?.tensor.dtype ?? weight.dtype
   const codedBias = bias && { bias: { codes: bias.codes, scale: Float32Array.of(bias.step) } }
+  const biasFits = () => !bias || fits(biasType, largestMagnitude(Float64Array.from(bias.codes)) * bias.step)
   if (task.grid === 'k-means') {
     choose()
     const { places, codebook, ...cost } = trainGrid(
@@ -108,6 +113,7 @@ export function quantizeLayer(given: LayerTask): QuantizedLayer | undefined {
       },
       grids[0],
     )
+    if (!codebook.every(Number.isFinite) || !biasFits()) return undefined
     return { ...cost, shared: { places, codebook }, ...codedBias }
   }
   const { passes } = task
@@ -121,6 +127,11 @@ export function quantizeLayer(given: LayerTask): QuantizedLayer | undefined {
       largest: lambda > 0 ? LARGEST_CODE : CODES_WITHOUT_PRICE,
     })
   else for (let pass = 0; pass < passes; pass++) chosen = choose()
+  let largest = 0
+  eachWeight(rows, (at, row) => {
+    largest = Math.max(largest, Math.abs(codes[at] * steps[channels ? channels[row] : 0]))
+  })
+  if (!fits(weight.dtype, largest) || !biasFits()) return undefined
   return { ...chosen, weight: { codes, scale: steps, ...(channels ? { axis: task.axis! } : {}) }, ...codedBias }
 }
 
@@ -136,9 +147,12 @@ function channelsOf({ axis, weight: { shape }, rows }: LayerTask): Uint32Array |
   return rows.base.map((at) => Math.floor(at / inner) % shape[axis])
 }
 
-function metricOf({ rows, bias, compensate, damping }: LayerTask, moments: InputMoments | undefined): ErrorMetric {
+function metricOf(
+  { rows, bias, compensate, damping, name }: LayerTask,
+  moments: InputMoments | undefined,
+): ErrorMetric {
   if (!moments) return plainMetric(rows.groups, rows.length)
-  return compensate ? feedbackMetric(moments, bias !== undefined, damping) : diagonalMetric(moments, damping)
+  return compensate ? feedbackMetric(moments, bias !== undefined, damping, name) : diagonalMetric(moments, damping)
 }
 
 /** The variance of what each row gives, wᵀ (E[x xᵀ] - E[x] E[x]ᵀ) w; without moments that of inputs of variance 1. */
@@ -224,10 +238,17 @@ function biasChoice(
 
 function nearestCodes(values: Float32Array, rows: WeightRows, step: (row: number) => number): Int16Array {
   const codes = new Int16Array(values.length)
-  for (let r = 0; r < rows.count; r++)
-    for (let k = 0; k < rows.length; k++) {
-      const at = rows.base[r] + k * rows.stride
-      codes[at] = Math.round(values[at] / step(r))
-    }
+  eachWeight(rows, (at, row) => {
+    codes[at] = Math.round(values[at] / step(row))
+  })
   return codes
+}
+
+function eachWeight({ count, length, base, stride }: WeightRows, visit: (at: number, row: number) => void): void {
+  for (let row = 0; row < count; row++) for (let k = 0; k < length; k++) visit(base[row] + k * stride, row)
+}
+
+/** Whether a number of this size has not left the range of the type. */
+function fits(dtype: DType, size: number): boolean {
+  return Number.isFinite(toFloat32(fromFloat32(dtype, [], Float32Array.of(size)))[0])
 }

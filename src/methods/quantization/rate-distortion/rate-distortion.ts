@@ -167,6 +167,7 @@ async function quantize(model: Model, given: Options, context: Context): Promise
       quantizeLayer({
         ...given,
         ...own,
+        name: layer.name,
         weight: tensor,
         values,
         rows,
@@ -184,7 +185,7 @@ async function quantize(model: Model, given: Options, context: Context): Promise
       obstacle = TOO_LARGE
       result = choose(false)
     }
-    if (!result) context.skip(layer.name, 'its weights are too small for a step of their type')
+    if (!result) context.skip(layer.name, 'its weights are too small or too large for a step of their type')
     else if (result.bits >= values.length * dtypes[tensor.dtype].bits)
       context.skip(layer.name, `codes are no smaller: ${Math.ceil(result.bits / 8)} bytes for ${values.length} weights`)
     else {

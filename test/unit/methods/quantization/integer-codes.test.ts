@@ -4,9 +4,14 @@ import { createDraft } from '../../../../src/ir/draft.ts'
 import type { Model } from '../../../../src/ir/model.ts'
 import { layers, type Layer } from '../../../../src/ir/rewrite.ts'
 import { verify } from '../../../../src/ir/verify.ts'
-import { dequantize, withIntegerBias, withIntegerCodes } from '../../../../src/methods/quantization/integer-codes.ts'
+import {
+  biasCodes,
+  dequantize,
+  withIntegerBias,
+  withIntegerCodes,
+} from '../../../../src/methods/quantization/integer-codes.ts'
 import { ownBiases } from '../../../../src/methods/layer-biases.ts'
-import { isPlainFloat } from '../../../../src/methods/weights.ts'
+import { isPlainFloat, withInitializers } from '../../../../src/methods/weights.ts'
 import type { DType } from '../../../../src/tensor/dtype.ts'
 import { fromFloat32, toFloat32 } from '../../../../src/tensor/half.ts'
 import { elementCount, float32 } from '../../../../src/tensor/tensor.ts'
@@ -112,6 +117,15 @@ describe('biases that are left alone', () => {
     draft.output(draft.add('Gemm', [c, w, draft.add('Neg', [draft.constant('negated', float32([1, 2]))])]), 'float32')
     expect([...ownBiases(draft.finish()).keys()]).toEqual([])
   })
+})
+
+it('leaves biases as they are whose codes would stand for more than their type has', () => {
+  const model = oneLayer('Gemm', 'float32')
+  const withBias = (largest: number) => withInitializers(model, new Map([['b', float32([largest, -1])]]))
+  for (const bits of [2, 8]) {
+    expect(biasCodes(withBias(1e30), bits)).toHaveLength(1)
+    expect(biasCodes(withBias(3.4e38), bits)).toEqual([])
+  }
 })
 
 it('leaves a model without items as it is', () => {
