@@ -12,7 +12,8 @@ import { chooseLayers, layerChoiceOptions } from '../layer-choice.ts'
 import { defineMethod, type Context, type ProofCheck } from '../method.ts'
 import { affineOf, isBatchNorm } from './batch-norm/affine.ts'
 import { runBeside } from './batch-norm/agreement.ts'
-import { foldIntoLayer, layerBefore } from './batch-norm/fold-into-layer.ts'
+import { foldIntoLayer, layerBefore, type Folding } from './batch-norm/fold-into-layer.ts'
+import { foldIntoNext, layerBehind } from './batch-norm/fold-into-next.ts'
 import { foldIntoThresholds, type Thresholds } from './batch-norm/fold-into-thresholds.ts'
 
 /** As many significant bits as float32 has: nothing is rounded but by the type. */
@@ -33,7 +34,8 @@ type Options = z.infer<typeof options>
 
 /**
  * Takes normalizations away where others can do their work. In front of a sign or a step function one becomes
- * thresholds, one a channel, and the decisions stay as they are. Otherwise the layer in front takes it in: y = γ (W x +
+ * thresholds, one a channel, and the decisions stay as they are. Otherwise the layer in front takes it in, or the product
+ * behind it, also through pools and a Flatten: y = γ (W x +
  * b − μ) / √(σ² + ε) + β is W' x + b' with W' = a W and b' = a (b − μ) + β, a = γ / √(σ² + ε), equation 14 of the
  * paper. Weights that are integer codes keep them: only their scale becomes one for each output channel; codebooks of a
  * channel are multiplied. With integer codes the four numbers a channel become two, and in the file they are short:
@@ -48,7 +50,8 @@ type Options = z.infer<typeof options>
 export const foldBatchNorm = defineMethod({
   name: 'fold-batch-norm',
   family: 'architecture',
-  summary: 'Puts each batch normalization into thresholds behind it, or into the weights and the bias in front of it.',
+  summary:
+    'Puts each batch normalization into thresholds behind it, or into weights and bias in front of it or behind.',
   paper: integerArithmeticOnlyInference,
   needs: [],
   options,
@@ -68,21 +71,36 @@ interface Folded {
   readonly thresholds: readonly Thresholds[]
 }
 
-function fold(model: Model, { bits, ...choice }: Options, context: Context): Folded {
-  const norms = model.graph.nodes.filter(isBatchNorm)
-  const all = layers(model)
-  const chosen = new Set(chooseLayers(model, choice, context).map(({ weight }) => weight))
-  const draft = createDraft(model)
-  const index = graphIndex(model.graph)
-  const constant = constantValues(model)
-  const folding = { model, draft, index, constant, types: inferShapes(model), bits }
+function fold(model: Model, options: Options, context: Context): Folded {
+  const stays = new Map<string, Reason>()
+  const first = foldWhatIsNear(model, options, context, stays)
+  const folded = foldIntoProducts(first.model, options, context, stays)
+  for (const { place, reason } of stays.values()) context.skip(place, `its normalization stays: ${reason}`)
+  return { model: folded, thresholds: first.thresholds }
+}
+
+/** Why a normalization stays. */
+interface Reason {
+  readonly place: string
+  readonly reason: string
+  /** Whether there is nothing that could have taken it in. */
+  readonly alone?: boolean
+}
+
+/**
+ * Folds into comparisons behind, and layers in front.
+ * @param stays gets the reasons for others, by what they make.
+ */
+function foldWhatIsNear(model: Model, options: Options, context: Context, stays: Map<string, Reason>): Folded {
+  const { all, chosen, folding } = prepared(model, options, context)
+  const { draft, index, constant } = folding
   const thresholds: Thresholds[] = []
   let changed = false
-  for (const norm of norms) {
+  for (const norm of model.graph.nodes.filter(isBatchNorm)) {
     context.signal?.throwIfAborted()
     const layer = layerBefore(norm, all, index)
     // Who names layers does not mean a normalization without one.
-    if (layer ? !chosen.has(layer.weight) : choice.include) continue
+    if (layer ? !chosen.has(layer.weight) : options.include) continue
     const affine = affineOf(norm, constant)
     const compared = affine && foldIntoThresholds(norm, affine, folding)
     if (compared && typeof compared !== 'string') {
@@ -90,7 +108,8 @@ function fold(model: Model, { bits, ...choice }: Options, context: Context): Fol
       changed = true
       continue
     }
-    const nothing = 'no convolution or product is in front of it, and no comparison behind'
+    const place = layer?.name ?? nodeLabel(norm)
+    const nothing = 'no convolution or product is in front of it, and neither a comparison nor a product behind'
     const reason = !affine
       ? 'its normalization is computed, not finite, or in training mode'
       : layer
@@ -98,9 +117,40 @@ function fold(model: Model, { bits, ...choice }: Options, context: Context): Fol
         : nothing
     if (reason === undefined) changed = true
     else
-      context.skip(layer?.name ?? nodeLabel(norm), `its normalization stays: ${layer ? reason : (compared ?? reason)}`)
+      stays.set(norm.outputs[0], {
+        place,
+        reason: layer ? reason : (compared ?? reason),
+        alone: reason === nothing && compared === undefined,
+      })
   }
   return { model: changed ? draft.finish() : model, thresholds }
+}
+
+/** Folds what is left into products behind; the reasons in `stays` that no longer hold are taken out. */
+function foldIntoProducts(model: Model, options: Options, context: Context, stays: Map<string, Reason>): Model {
+  // What is left alone was told before.
+  const { all, chosen, folding } = prepared(model, options, { ...context, skip() {} })
+  let changed = false
+  for (const norm of model.graph.nodes.filter(isBatchNorm)) {
+    const next = layerBehind(norm, all, folding)
+    const affine = next && chosen.has(next.layer.weight) ? affineOf(norm, folding.constant) : undefined
+    if (!next || !affine) continue
+    const [made] = norm.outputs
+    const reason = foldIntoNext(norm, affine, next, folding)
+    changed ||= reason === undefined
+    const before = stays.get(made)
+    if (reason === undefined) stays.delete(made)
+    else if (before?.alone) stays.set(made, { ...before, reason })
+  }
+  return changed ? folding.draft.finish() : model
+}
+
+function prepared(model: Model, { bits, ...choice }: Options, context: Context) {
+  const draft = createDraft(model)
+  const index = graphIndex(model.graph)
+  const folding: Folding = { model, draft, index, constant: constantValues(model), types: inferShapes(model), bits }
+  const chosen = new Set(chooseLayers(model, choice, context).map(({ weight }) => weight))
+  return { all: layers(model), chosen, folding }
 }
 
 /**

@@ -100,14 +100,18 @@ function biasBefore(
   const name =
     node.op === 'MatMul' && add !== node ? add!.inputs.find((value) => value !== node.outputs[0]) : node.inputs[2]
   if (!name) return bias === undefined ? new Float32Array(channels) : 'its bias is added elsewhere'
+  return biasRow(name, channels, constant) ?? 'its bias is no constant of one number a channel'
+}
+
+/** A constant that is added to rows of outputs, one number a channel; undefined where it is no such thing. */
+export function biasRow(name: string, channels: number, constant: ConstantValues): Float32Array | undefined {
   const tensor = constant(name)
   const fits =
     tensor &&
     dtypes[tensor.dtype].kind === 'float' &&
     tensor.shape.every((size, axis) => size === 1 || axis === tensor.shape.length - 1)
   const values = fits ? toFloat32(tensor) : undefined
-  if (!values || (values.length !== 1 && values.length !== channels))
-    return 'its bias is no constant of one number a channel'
+  if (!values || (values.length !== 1 && values.length !== channels)) return undefined
   return Float32Array.from({ length: channels }, (_, c) => values[values.length === 1 ? 0 : c])
 }
 

@@ -100,7 +100,7 @@ function comparisonsBehind(norm: Node, folding: Folding): readonly Found[] | str
 }
 
 /** Without the places of the maxima, and without windows that may lie in the padding alone. */
-function isPlainMaxPool(node: Node): boolean {
+export function isPlainMaxPool(node: Node): boolean {
   const dense = (intsAttribute(node, 'dilations') ?? []).every((step) => step === 1)
   return node.op === 'MaxPool' && node.domain === '' && dense && !node.outputs[1]
 }

@@ -39,10 +39,18 @@ function along(axis: number, shape: readonly number[]): (i: number) => number {
 
 const outOfRange = (what: string, dtype: DType) => `its ${what} would be too small or too large for ${dtype}`
 
-/** Floats are multiplied and rounded to their type; what is far below the largest of its channel may vanish. */
-export function scaledFloats(layer: Layer, tensor: Tensor, factor: Float64Array): Scaled | string {
+/**
+ * Floats are multiplied and rounded to their type; what is far below the largest of its channel may vanish.
+ * @param axis along which factors lie.
+ */
+export function scaledFloats(
+  layer: Layer,
+  tensor: Tensor,
+  factor: Float64Array,
+  axis = layer.outAxis!,
+): Scaled | string {
   const { dtype, shape } = tensor
-  const channel = along(layer.outAxis!, shape)
+  const channel = along(axis, shape)
   const values = toNumbers(tensor).map((value, i) => value * factor[channel(i)])
   const rounding = roundings[dtype] ?? 0
   const largest = new Float64Array(factor.length)

@@ -177,7 +177,7 @@ describe('fold-batch-norm in front of a sign', () => {
     const plain = createDraft()
     plain.output(plain.add('Relu', [addNorm(plain, plain.input('x', 'float32', ['N', 4]), exact)]), 'float32')
     expect((await fold(plain.finish())).skipped).toEqual([
-      'bn: its normalization stays: no convolution or product is in front of it, and no comparison behind',
+      'bn: its normalization stays: no convolution or product is in front of it, and neither a comparison nor a product behind',
     ])
   })
 })
