@@ -14,7 +14,8 @@ interface Count {
 
 /**
  * DequantizeLinear(code, step) or Gather(levels, code) of a code that counts thresholds. What the gradient was is not
- * written in the nodes: it becomes that of signs where levels go below zero, otherwise the operator's own.
+ * written in the nodes: it becomes that of signs where levels go below zero, otherwise the operator's own. That it is,
+ * too, where the first two levels are the same: such a threshold does nothing but say where the range begins.
  */
 export function stepFunction(node: Node, context: LiftContext): Lifted | undefined {
   const count = counted(node.inputs[node.op === 'Gather' ? 1 : 0], context)
@@ -22,7 +23,8 @@ export function stepFunction(node: Node, context: LiftContext): Lifted | undefin
   const levels = node.op === 'Gather' ? bookLevels(node, context) : gridLevels(node, count, context)
   if (!levels || elementCount(levels.shape) !== count.thresholds.shape[0] + 1) return undefined
   if (levels.dtype !== count.thresholds.dtype) return undefined
-  const signed = toNumbers(levels)[0] < 0
+  const [lowest, next] = toNumbers(levels)
+  const signed = lowest < 0 && lowest !== next
   return {
     op: 'StepFunction',
     inputs: [count.x, context.literal('thresholds', count.thresholds), context.literal('levels', levels)],

@@ -30,6 +30,7 @@ describe('step functions behind their bodies', () => {
     { name: 'the most', thresholds: count(255, (i) => i), levels: count(256, (i) => i * 2) },
     { name: 'thresholds of channels', thresholds: float32([0, 1, 2, 3, 4, 5], [2, 3, 1]), levels: float32([0, 1, 2]) },
     { name: 'signs', thresholds: float32([-0.5, 0.5]), levels: float32([-1, 0, 1]), gradient: 'hard-tanh' },
+    { name: 'powers of two', thresholds: float32([-4, -3, -1, 1, 3]), levels: float32([-4, -4, -2, 0, 2, 4]) },
   ])('are found: $name', ({ thresholds, levels, gradient }) => {
     const exported = readModel(writeModel(inlineCustomFunctions(stepModel(thresholds, levels))))
     expect(exported.graph.nodes.some(({ domain }) => domain !== '')).toBe(false)

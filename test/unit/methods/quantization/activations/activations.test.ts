@@ -245,6 +245,11 @@ describe('values of a paper', () => {
       contextFor(dataOf([[-4, 1]], [2])),
     )
     expect(await run(signed, [-99, -0.6, -0.4, 1.5], [2, 2])).toEqual([-4, -1, 0, 2])
+    // A later training goes straight through the whole range, which is wider than that of signs.
+    const { nodes, initializers } = lift(signed).graph
+    const step = nodes.find(({ op }) => op === 'StepFunction')!
+    expect(step.attributes.gradient).toBeUndefined()
+    expect(toFloat32(initializers.get(step.inputs[1])!)[0]).toBe(-4)
   })
 })
 
