@@ -6,7 +6,8 @@ import { activationBits, defineActivationQuantizer, type ValueStatistics } from 
 /**
  * The ReLU as a step function of 2^bits levels: the ones of least squared error where what stands in front of it is
  * Gaussian, as it is behind a batch normalization (equation 7). The backward pass takes the slope of another function
- * that is near the ReLU.
+ * that is near the ReLU, in the training of this step; one in a later step, or of the exported model, takes the clipped
+ * one, for nothing in standard nodes says another.
  *
  * Differs from the paper: there, batch normalization has no scale and shift of its own, and all layers share the
  * quantizer of the unit Gaussian. `normalize: false` is that. By default levels and thresholds are stretched to how far
@@ -32,7 +33,10 @@ export const hwgq = defineActivationQuantizer({
     backward: z
       .enum(['clipped', 'vanilla', 'log-tailed'])
       .default('clipped')
-      .describe('the slope in training: 1 up to the highest level, 1 for all that is positive, or falling above it'),
+      .describe(
+        'the slope in the training of this step: 1 up to the highest level, 1 for all that is positive, or falling ' +
+          'above it; in later steps it is clipped',
+      ),
     normalize: z
       .boolean()
       .default(true)
