@@ -5,7 +5,7 @@
 import { intsAttribute, type Node } from '../../../ir/model.ts'
 import type { DType } from '../../../tensor/dtype.ts'
 import { fromNumbers, toNumbers } from '../../../tensor/elements.ts'
-import { createTensor, type Tensor } from '../../../tensor/tensor.ts'
+import { createTensor, elementCount, type Tensor } from '../../../tensor/tensor.ts'
 import type { ChannelAffine } from './affine.ts'
 import type { Folding } from './fold-into-layer.ts'
 
@@ -13,7 +13,7 @@ import type { Folding } from './fold-into-layer.ts'
 export interface Thresholds {
   /** The value that tells the answers: the same name before and after. */
   readonly answers: string
-  /** The compared value of the model as it was: the normalization's output, or the maxima of it. */
+  /** The compared value of the model as it was: the normalization's output, or the maxima of it, perhaps moved. */
   readonly compared: string
   /** A scalar, or one a channel. */
   readonly threshold: Tensor
@@ -22,14 +22,17 @@ export interface Thresholds {
 interface Found extends Thresholds {
   readonly node: Node
   readonly pool?: Node
+  /** What only moves values, between them and the comparison: their answers can be moved as well. */
+  readonly moves: readonly Node[]
 }
 
 const comparisons: ReadonlySet<string> = new Set(['Greater', 'GreaterOrEqual'])
+const moving: ReadonlySet<string> = new Set(['Identity', 'Flatten', 'Reshape'])
 
 /**
  * Rewrites the draft so that all readers compare what the normalization reads: with a = γ / √(σ² + ε),
  * a (x - μ) + β >= t is x >= τ for a > 0 and x <= τ for a < 0, τ = μ + (t - β) / a; for a = 0 the answer is the same
- * for every x. A maximum between the two commutes with rising functions only. τ is rounded to the side of it on which no
+ * for every x. A maximum between the two commutes with rising functions only; what moves values moves the answers. τ is rounded to the side of it on which no
  * number of the type lies between: no decision changes but by the rounding of the normalization itself.
  * @returns the comparisons; undefined where nothing compares; the reason where one cannot. Then nothing was changed.
  */
@@ -51,8 +54,8 @@ export function foldIntoThresholds(
   const pools = new Map<Node, string>()
   const gone = new Set<Node>([norm])
   const added: Node[] = []
-  for (const { node, pool, answers, threshold } of found) {
-    gone.add(node)
+  for (const { node, pool, moves, answers, threshold } of found) {
+    for (const one of [node, ...moves]) gone.add(one)
     let value = x
     if (pool) {
       gone.add(pool)
@@ -62,41 +65,53 @@ export function foldIntoThresholds(
     }
     const { limits, turned } = limitsOf(affine, threshold, node.op === 'Greater', type.dtype)
     const limit = draft.constant(`${answers}.threshold`, fromNumbers(type.dtype, shape, limits))
-    const compared = turned.includes(1) ? draft.fresh(`${answers}.straight`) : answers
-    added.push({ ...node, inputs: [value, limit], outputs: [compared] })
-    if (compared === answers) continue
-    const signs = draft.constant(`${answers}.turned`, createTensor('bool', shape, turned))
-    const name = `${node.name || answers}.turned`
-    added.push({ name, op: 'Xor', domain: '', inputs: [compared, signs], outputs: [answers], attributes: {} })
+    const steps: Node[] = [{ ...node, inputs: [value, limit] }]
+    if (turned.includes(1)) {
+      const signs = draft.constant(`${answers}.turned`, createTensor('bool', shape, turned))
+      const name = `${node.name || answers}.turned`
+      steps.push({ name, op: 'Xor', domain: '', inputs: ['', signs], outputs: [], attributes: {} })
+    }
+    steps.push(...moves.map((one) => ({ ...one, name: '' })))
+    for (const [i, step] of steps.entries()) {
+      const last = i === steps.length - 1
+      const inputs = i === 0 ? step.inputs : [added.at(-1)!.outputs[0], ...step.inputs.slice(1)]
+      added.push({ ...step, inputs, outputs: [last ? answers : draft.fresh(`${answers}.${step.op.toLowerCase()}`)] })
+    }
   }
   const kept = draft.nodes.filter((node) => !gone.has(node))
   draft.nodes.splice(0, draft.nodes.length, ...kept, ...added)
   return found
 }
 
-/** All readers of the output, if all of them compare it with constants, perhaps after taking maxima. */
+/**
+ * All readers of the output, if all of them compare it with constants, perhaps after taking maxima and moving them;
+ * undefined if none does.
+ */
 function comparisonsBehind(norm: Node, folding: Folding): readonly Found[] | string | undefined {
   const { index } = folding
-  const [value] = norm.outputs
-  const readers = index.consumers(value)
-  const pools = readers.filter(isPlainMaxPool)
-  const compares = [value, ...pools.map(({ outputs }) => outputs[0])].some((made) =>
-    index.consumers(made).some(({ op, inputs }) => comparisons.has(op) && inputs[0] === made),
-  )
-  if (!compares) return undefined
   const found: Found[] = []
-  for (const [made, pool] of [[value, undefined] as const, ...pools.map((node) => [node.outputs[0], node] as const)]) {
-    if (index.isOutput(made)) return 'what is compared is an output of the model too'
+  const faults: string[] = []
+  let compares = false
+  const visit = (made: string, moves: readonly Node[], pool?: Node): void => {
+    if (index.isOutput(made)) faults.push('what is compared is an output of the model too')
     for (const node of index.consumers(made)) {
-      if (pools.includes(node)) continue
-      if (!comparisons.has(node.op) || node.domain !== '' || node.inputs[0] !== made)
-        return 'not only comparisons read it'
-      const threshold = thresholdOf(node, norm, folding)
-      if (!threshold) return 'it is compared with more than a number a channel, or with none that is constant'
-      found.push({ node, answers: node.outputs[0], compared: made, threshold, ...(pool ? { pool } : {}) })
+      const isFirst = node.domain === '' && node.inputs[0] === made
+      if (isFirst && isPlainMaxPool(node) && !pool && moves.length === 0) visit(node.outputs[0], moves, node)
+      else if (isFirst && moving.has(node.op)) visit(node.outputs[0], [...moves, node], pool)
+      else if (isFirst && comparisons.has(node.op)) {
+        compares = true
+        const threshold = thresholdOf(node, norm, folding)
+        const answers = node.outputs[0]
+        // Behind a move channels lie in another way.
+        if (threshold && (moves.length === 0 || elementCount(threshold.shape) === 1))
+          found.push({ node, answers, compared: made, threshold, moves, ...(pool ? { pool } : {}) })
+        else faults.push('it is compared with more than a number a channel, or with none that is constant')
+      } else faults.push('not only comparisons read it')
     }
   }
-  return found
+  visit(norm.outputs[0], [])
+  if (!compares) return undefined
+  return faults[0] ?? found
 }
 
 /** Without the places of the maxima, and without windows that may lie in the padding alone. */

@@ -9,7 +9,7 @@ import { foldBatchNorm } from '../../../../../src/methods/architecture/fold-batc
 import type { ProofCheck } from '../../../../../src/methods/method.ts'
 import { fromNumbers, toNumbers } from '../../../../../src/tensor/elements.ts'
 import { createRandom } from '../../../../../src/tensor/random.ts'
-import { createTensor, float32, type Tensor } from '../../../../../src/tensor/tensor.ts'
+import { createTensor, float32, int64, type Tensor } from '../../../../../src/tensor/tensor.ts'
 
 interface Norm {
   readonly gain: readonly number[]
@@ -154,6 +154,33 @@ describe('fold-batch-norm in front of a sign', () => {
       [4, 3, 6, 6],
     )
     expect(await run(folded, x)).toEqual(await run(model, x))
+  })
+
+  it('moves the answers instead of the values', async () => {
+    const norm = { gain: [1.3, -0.6, 0.2], shift: [0.4, -1, 0.1], mean: [0.1, 0, -0.2], variance: [1, 1, 2] }
+    for (const between of [
+      (draft: Draft, value: string) => draft.add('Flatten', [value], {}, { name: 'flat' }),
+      (draft: Draft, value: string) =>
+        draft.add('Flatten', [draft.add('Reshape', [value, draft.constant('shape', int64([-1, 6, 18]))])]),
+    ]) {
+      const model = signNetwork(norm, [3, 6, 6], { between })
+      const { folded, ops, checks } = await fold(model)
+      expect(ops).not.toContain('BatchNormalization')
+      expect(ops).toContain('Flatten')
+      expect(checks).toMatchObject([{ passed: true }])
+      expect(toNumbers([...folded.graph.initializers].find(([name]) => name.endsWith('threshold'))![1])).toHaveLength(3)
+      const random = createRandom(2)
+      const x = float32(
+        Float32Array.from({ length: 4 * 3 * 36 }, () => random.normal()),
+        [4, 3, 6, 6],
+      )
+      expect(await run(folded, x)).toEqual(await run(model, x))
+    }
+    const rising = { ...norm, gain: [1.3, 0.6, 0.2] }
+    const both = signNetwork(rising, [3, 6, 6], {
+      between: (draft, value) => draft.add('Flatten', [pool(draft, value)]),
+    })
+    expect((await fold(both)).ops).not.toContain('BatchNormalization')
   })
 
   it('stays in front of maxima where a factor is negative, and says why', async () => {
