@@ -89,7 +89,8 @@ describe('quantization by ADMM', () => {
         w = w.map((value, i) => value - rate * rho * growth ** k * (value - z[i] + u[i]))
       const sum = w.map((value, i) => value + u[i])
       z = nearest(sum)
-      u = sum.map((value, i) => value - z[i])
+      // ρ U is what does not change with ρ.
+      u = sum.map((value, i) => (value - z[i]) / growth)
     }
     const expected = nearest(w)
     for (const [i, value] of weightOf(result).entries()) expect(value).toBeCloseTo(expected[i], 4)
