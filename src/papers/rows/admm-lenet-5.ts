@@ -9,6 +9,7 @@ steps:
 ${fewerFilters}  - method: admm-pruning
     rho: 0.01
     growth: 1.5
+    dual: kept
     iterations: 5
     rounds: 2
     schedule: geometric

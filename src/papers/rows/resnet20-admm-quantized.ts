@@ -19,6 +19,7 @@ steps:
     exclude: [Conv_1, Gemm_73]
     rho: 0.05
     growth: ${powers < 3 ? 2.2 : 1.6}
+    dual: kept
     retrain: { epochs: 0.3 }
     finish: { epochs: 0.5 }
 `,

@@ -33,7 +33,7 @@ function pullOf(pull: Penalty, size: number): { rho: number; goal: number[] } {
 }
 
 /** Minimises Σ aᵢ/2 (wᵢ - cᵢ)² where all w are to be equal; each training is exact. */
-async function equalWeights(rho: number, growth: number, iterations: number) {
+async function equalWeights(rho: number, growth: number, iterations: number, dual: 'rescaled' | 'kept' = 'rescaled') {
   const [a, c] = [
     [1, 4, 0.5],
     [1, -0.5, 2],
@@ -44,6 +44,7 @@ async function equalWeights(rho: number, growth: number, iterations: number) {
     names,
     rho,
     growth,
+    dual,
     iterations,
     project: (values: Values) => {
       const own = values.get('w')!
@@ -71,5 +72,11 @@ describe('alternateDirections', () => {
     for (const weight of weights) expect(weight).toBeCloseTo(optimum, 2)
     expect(strengths[0]).toBeCloseTo(0.5, 3)
     expect(strengths[2] / strengths[1]).toBeCloseTo(1.2, 2)
+  })
+  it('goes elsewhere where the scaled dual is kept, and as well where the pull does not grow', async () => {
+    const { weights, optimum } = await equalWeights(0.5, 1.2, 20, 'kept')
+    expect(Math.max(...weights.map((weight) => Math.abs(weight - optimum)))).toBeGreaterThan(0.05)
+    const [kept, rescaled] = [await equalWeights(1, 1, 5, 'kept'), await equalWeights(1, 1, 5)]
+    expect(kept.weights).toEqual(rescaled.weights)
   })
 })

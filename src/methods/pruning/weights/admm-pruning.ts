@@ -1,5 +1,4 @@
-import { z } from 'zod'
-import { alternateDirections, valuesOf, withValues } from '../../admm.ts'
+import { alternateDirections, alternatingOptions, valuesOf, withValues } from '../../admm.ts'
 import { partialTrainingSettings, retrains } from '../../retraining.ts'
 import { defineWeightPruner } from './family/family.ts'
 import { retrainMasked } from '../rounds.ts'
@@ -26,14 +25,13 @@ export const admmPruning = defineWeightPruner({
   },
   needs: ['training-data', 'gradients'],
   options: {
-    rho: z.number().positive().max(100).default(0.01).describe('strength of the pull towards sparse weights'),
-    growth: z.number().min(1).max(100).default(1).describe('factor of rho from one iteration to the next'),
-    iterations: z.number().int().min(1).max(100).default(4).describe('trainings with a pull, in each round'),
+    ...alternatingOptions({ growth: 1, iterations: 4 }),
     regularize: partialTrainingSettings
       .optional()
       .describe('training settings of each training with a pull; default: as the recipe says'),
   },
-  async train({ model, layers, options: { rho, growth, iterations, regularize = {} }, context, round, project }) {
+  async train({ model, layers, options, context, round, project }) {
+    const { rho, growth, dual, iterations, regularize = {} } = options
     retrains(regularize, context)
     const names = layers.map(({ weight }) => weight)
     return alternateDirections({
@@ -41,6 +39,7 @@ export const admmPruning = defineWeightPruner({
       names,
       rho,
       growth,
+      dual,
       iterations,
       project: async (values) => valuesOf(await project(withValues(model, values)), names),
       train: (current, pull, iteration) => {

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { extremelyLowBitNeuralNetwork } from '../../../paper.ts'
 import { nearestAmongPowers } from '../../../tensor/powers-of-two.ts'
-import { alternateDirections, valuesOf, withValues, type Values } from '../../admm.ts'
+import { alternateDirections, alternatingOptions, valuesOf, withValues, type Values } from '../../admm.ts'
 import { retrainHolding } from '../../held-weights.ts'
 import { masksOfZeros } from '../../masks.ts'
 import { finishOption } from '../../retraining.ts'
@@ -31,12 +31,10 @@ export const admmQuantization = defineWeightQuantizer({
       .max(8)
       .default(3)
       .describe('powers of two beside zero: 1 for {0, ±1}, 2 for {0, ±1, ±2}, 3 for {0, ±1, ±2, ±4}'),
-    rho: z.number().positive().max(100).default(0.01).describe('strength of the pull in the first iteration'),
-    growth: z.number().min(1).max(100).default(1.5).describe('factor of rho from one iteration to the next'),
-    iterations: z.number().int().min(1).max(100).default(8).describe('trainings with a pull'),
+    ...alternatingOptions({ growth: 1.5, iterations: 8 }),
     finish: finishOption,
   },
-  whole: ['rho', 'growth', 'iterations', 'finish'],
+  whole: ['rho', 'growth', 'dual', 'iterations', 'finish'],
   precision: 'powers',
   // Equations 13 to 15: min over α and Q of ‖V - α Q‖², by turns Q = nearest(V / α) and α = V·Q / Q·Q: [n] -> codes
   // [n].
@@ -46,7 +44,7 @@ export const admmQuantization = defineWeightQuantizer({
     return { codes: Int16Array.from(weights, (weight) => nearest(weight / scale)), scale }
   },
   async training({ model, layers, options, settings, context, project }) {
-    const { rho, growth, iterations, finish } = options
+    const { rho, growth, dual, iterations, finish } = options
     const pulled = { optimizer: context.training?.optimizer ?? ('extra-gradient' as const), ...settings }
     const names = layers.map(({ layer }) => layer.weight)
     const nearest = (values: Values) =>
@@ -56,6 +54,7 @@ export const admmQuantization = defineWeightQuantizer({
       names,
       rho,
       growth,
+      dual,
       iterations,
       project: nearest,
       train: (current, pull, iteration) => {

@@ -65,7 +65,7 @@ describe('pruning by ADMM', () => {
         w = w.map((value, i) => value - rate * rho * growth ** k * (value - z[i] + u[i]))
       const sum = w.map((value, i) => value + u[i])
       z = projected(sum, keep)
-      u = sum.map((value, i) => value - z[i])
+      u = sum.map((value, i) => (value - z[i]) / growth)
     }
     const expected = projected(w, keep)
     expect(result.filter((value) => value !== 0)).toHaveLength(keep)

@@ -292,7 +292,7 @@ describe('incremental network quantization', () => {
 })
 
 /** Options that the projection does not look at. */
-const pull = { rho: 1, growth: 1, iterations: 1 }
+const pull = { rho: 1, growth: 1, dual: 'rescaled', iterations: 1 } as const
 
 describe('projection of ADMM', () => {
   it.each([
