@@ -18,8 +18,11 @@ export type CodeReach = (code: number) => readonly [least: number, greatest: num
 /** Everything that rounds to the code: |X̂ - X| < 1/2 (section 3.2 of Fixed-Point Factorized Networks). */
 export const roundingReach: CodeReach = (code) => [code - 0.499, code + 0.499]
 
-/** Everything between 0 and the code, a sign, but 0 itself. */
-export const signReach: CodeReach = (code) => (code < 0 ? [-1, -0.001] : [0.001, 1])
+/** How far from 0 latents of signs start: nearer to it, the noise of the first steps would turn those that data chose. */
+const LEAST_OF_SIGN = 0.3
+
+/** Everything on the side of the code, a sign, that is far enough from 0. */
+export const signReach: CodeReach = (code) => (code < 0 ? [-1, -LEAST_OF_SIGN] : [LEAST_OF_SIGN, 1])
 
 /**
  * The full-precision weights of Fixed-Point Factorized Networks (weights recovery): X̂ and Ŷ that make |W - X̂ D Ŷᵀ|² small

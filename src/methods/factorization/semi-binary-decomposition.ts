@@ -20,7 +20,7 @@ const MOST_ROUNDS = 20
  * Differs from the paper: the power method gives the start of each term, besides random ones, and where the shorter
  * side has at most six entries all patterns are tried; the moments X Xᵀ are damped; `passes` is not in the paper. In
  * fine-tuning the full precision numbers behind the signs stay within [-1, 1], and start, by weights recovery, where
- * the product is nearest to the weights: how, is our choice.
+ * the product is nearest to the weights, at a distance from 0: how, is our choice.
  */
 export const semiBinaryDecomposition = defineFactorizer({
   name: 'semi-binary-decomposition',

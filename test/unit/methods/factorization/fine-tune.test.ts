@@ -120,7 +120,7 @@ describe.each(Object.keys(methods) as Name[])('factors trained by %s', (name) =>
     const context = contextOf(dense.input)
     const [plain, tuned] = [
       await apply(name, classifier(dense), { rank: 4, retrain: false }, context),
-      await apply(name, classifier(dense), { rank: 4 }, context),
+      await apply(name, classifier(dense), { rank: 4, retrain: { epochs: 10, learningRate: 0.1 } }, context),
     ].map(({ graph }) => toNumbers(graph.initializers.get('w.v.codes')!))
     expect(tuned).not.toEqual(plain)
   })

@@ -59,7 +59,7 @@ describe('recoverLatents', () => {
     expect(before).toBeLessThan(0.5 * distance(matrix, product(recoverLatents(matrix, terms, 0))))
   })
 
-  it('keeps the signs of signs, and what is behind them within one', async () => {
+  it('keeps the signs of signs, what is behind them within one, and none so near to 0 that a first step turns it', async () => {
     const { matrix, terms } = await example()
     const signs = terms.map(({ u, v, scale }) => ({ u: u.map(signOf), v: v.map(signOf), scale }))
     const latents = recoverLatents(matrix, signs, 10, signReach)
@@ -68,7 +68,7 @@ describe('recoverLatents', () => {
         [latents.x[k], u],
         [latents.y[k], v],
       ])
-        expect(values.every((value, i) => value * codes[i] > 0 && Math.abs(value) <= 1)).toBe(true)
+        expect(values.every((value, i) => value * codes[i] >= 0.3 && value * codes[i] <= 1)).toBe(true)
     const start = recoverLatents(matrix, signs, 0, signReach)
     expect(distance(matrix, product(latents))).toBeLessThan(0.8 * distance(matrix, product(start)))
   })
