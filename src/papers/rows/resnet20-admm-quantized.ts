@@ -50,7 +50,7 @@ export const resnet20AdmmTernary = defineResNet20Row(
     published: 3.3,
     atMost: 1.5,
     options: [...weakPull, 'growth: 1.4', 'iterations: 15', 'finish: { epochs: 3, learningRate: 0.02 }'],
-    remark: `${weak} Not chosen blindly: where it was kept, in eight turns, 2.9 points of these test images were lost after half an epoch of the finish and 1.8 after three; the validation accuracy of this one was higher.`,
+    remark: `${weak} Not chosen blindly: with a dual that was kept, in eight turns, 2.9 points of these test images were lost after half an epoch of the finish and 1.8 after three; the validation accuracy of this one was higher.`,
   }),
 )
 export const resnet20Admm2 = defineResNet20Row(
