@@ -10,11 +10,12 @@ interface Incremental {
   /** Training after each portion. */
   readonly retrain: string
   readonly atMost: number
+  readonly minutes: number
   /** What there is to say of portions and training, in full sentences. */
   readonly remark: string
 }
 
-function incremental({ bits, published, options, retrain, atMost, remark }: Incremental): ResNet20Row {
+function incremental({ bits, published, options, retrain, atMost, minutes, remark }: Incremental): ResNet20Row {
   const lines = [`bits: ${bits}`, ...options, `retrain: ${retrain}`]
   return {
     name: `resnet20-incremental-${bits}-bits`,
@@ -30,12 +31,13 @@ ${lines.map((line) => `    ${line}`).join('\n')}
 `,
     lowBit: true,
     atMost,
-    minutes: 10,
+    minutes,
     remark: `The paper's ResNet-18 ${published} on ImageNet. All layers are quantized, first and last included. ${remark}`,
   }
 }
 
 const short = {
+  minutes: 10,
   retrain: '{ epochs: 0.4 }',
   remark:
     "Portions are the paper's; it trains eight to thirty epochs after each, we 0.4, with the original as a teacher.",
@@ -76,6 +78,7 @@ export const resnet20Incremental2 = defineResNet20Row(
     options: [...ofFilters, 'portions: [0.2, 0.4, 0.6, 0.8, 0.9, 1]'],
     retrain: '{ epochs: 1, learningRate: 0.02 }',
     atMost: 3,
+    minutes: 20,
     remark: `It takes ten portions and trains eight to thirty epochs after each, we take six and train one epoch, with the original as a teacher. ${why} The paper's portions and 0.4 epochs after each lost 4.3 points of these test images, so this setting was not chosen blindly.`,
   }),
 )

@@ -9,7 +9,7 @@ import { fromNumbers, toNumbers } from '../../../tensor/elements.ts'
 import { toFloat32 } from '../../../tensor/half.ts'
 import type { ChannelAffine } from './affine.ts'
 import { biasRow, type Folding } from './fold-into-layer.ts'
-import { isPlainMaxPool } from './fold-into-thresholds.ts'
+import { isPlainMaxPool, movingNodes } from './fold-into-thresholds.ts'
 import { scaledFloats } from './scaled-weights.ts'
 
 /** A product behind a normalization, and the nodes between both. */
@@ -21,7 +21,6 @@ export interface NextLayer {
 const averages: ReadonlySet<string> = new Set(['AveragePool', 'GlobalAveragePool'])
 /** With them only rising functions commute. */
 const maxima: ReadonlySet<string> = new Set(['MaxPool', 'GlobalMaxPool'])
-const moves: ReadonlySet<string> = new Set(['Identity', 'Flatten', 'Reshape'])
 
 /** The Gemm or MatMul that alone reads what the normalization makes, perhaps pooled and flattened. */
 export function layerBehind(norm: Node, layers: readonly Layer[], { index }: Folding): NextLayer | undefined {
@@ -32,7 +31,7 @@ export function layerBehind(norm: Node, layers: readonly Layer[], { index }: Fol
     if (reader.inputs[0] !== value) return undefined
     const layer = layers.find(({ node }) => node === reader)
     if (layer) return reader.op === 'Gemm' || reader.op === 'MatMul' ? { layer, between } : undefined
-    if (![averages, maxima, moves].some((set) => set.has(reader.op))) return undefined
+    if (![averages, maxima, movingNodes].some((set) => set.has(reader.op))) return undefined
     between.push(reader)
   }
 }
@@ -107,7 +106,7 @@ function obstacle(
     const [before, after] = [one.inputs[0], one.outputs[0]].map((value) => shapeOf(value)?.slice(1))
     const sizes = [before, after].map((shape) => shape?.reduce<number>((product, size) => product * Number(size), 1))
     // A move leaves the numbers of an example in their order; a pool takes those of a channel together.
-    const isKept = moves.has(one.op) ? sizes[0] === sizes[1] : before?.[0] === factor.length
+    const isKept = movingNodes.has(one.op) ? sizes[0] === sizes[1] : before?.[0] === factor.length
     if (!isKept || !Number.isInteger(sizes[0])) return 'it is not known which inputs behind it are of which channel'
     if (maxima.has(one.op) && factor.some((a) => a < 0))
       return 'a factor is negative, and maxima are taken before the product'

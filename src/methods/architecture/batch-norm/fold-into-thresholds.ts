@@ -27,7 +27,8 @@ interface Found extends Thresholds {
 }
 
 const comparisons: ReadonlySet<string> = new Set(['Greater', 'GreaterOrEqual'])
-const moving: ReadonlySet<string> = new Set(['Identity', 'Flatten', 'Reshape'])
+/** They leave the values of an example in their order. */
+export const movingNodes: ReadonlySet<string> = new Set(['Identity', 'Flatten', 'Reshape'])
 
 /**
  * Rewrites the draft so that all readers compare what the normalization reads: with a = γ / √(σ² + ε),
@@ -97,7 +98,7 @@ function comparisonsBehind(norm: Node, folding: Folding): readonly Found[] | str
     for (const node of index.consumers(made)) {
       const isFirst = node.domain === '' && node.inputs[0] === made
       if (isFirst && isPlainMaxPool(node) && !pool && moves.length === 0) visit(node.outputs[0], moves, node)
-      else if (isFirst && moving.has(node.op)) visit(node.outputs[0], [...moves, node], pool)
+      else if (isFirst && movingNodes.has(node.op)) visit(node.outputs[0], [...moves, node], pool)
       else if (isFirst && comparisons.has(node.op)) {
         compares = true
         const threshold = thresholdOf(node, norm, folding)

@@ -68,8 +68,7 @@ const CODES_WITHOUT_PRICE = 127
  * Chooses the grid and the codes of a layer for distortion + λ · bits. The distortion is the noise in the layer's
  * output relative to its variance; equal λ in all layers means that a bit saves the same noise wherever it is spent.
  * Undefined where the type of the weights has no number as small as the step, or as large as a code stands for. The
- * output of a layer of zeros does not
- * vary, so that nothing tells what its bias may lose: it stays as it is.
+ * output of a layer of zeros does not vary, so that nothing tells what its bias may lose: it stays as it is.
  */
 export function quantizeLayer(given: LayerTask): QuantizedLayer | undefined {
   const varies = given.sensitivity !== undefined || given.values.some((value) => value !== 0)

@@ -47,6 +47,7 @@ export const admmQuantization = defineWeightQuantizer({
     const { rho, growth, dual, iterations, finish } = options
     const pulled = { optimizer: context.training?.optimizer ?? ('extra-gradient' as const), ...settings }
     const names = layers.map(({ layer }) => layer.weight)
+    const pruned = masksOfZeros(model)
     const nearest = (values: Values) =>
       new Map(layers.map((one) => [one.layer.weight, project(one, values.get(one.layer.weight)!)]))
     const trained = await alternateDirections({
@@ -59,13 +60,13 @@ export const admmQuantization = defineWeightQuantizer({
       project: nearest,
       train: (current, pull, iteration) => {
         const label = `pull ${iteration}/${iterations}`
-        return retrainHolding(current, masksOfZeros(current), pulled, context, label, { penalties: [pull] })
+        return retrainHolding(current, pruned, pulled, context, label, { penalties: [pull] })
       },
     })
     const projected = withValues(trained, nearest(valuesOf(trained, names)))
     if (finish === false) return projected
     const held = [...valuesOf(projected, names)].map(([name, values]) => [name, values.map(() => 0)] as const)
-    const masks = new Map([...masksOfZeros(projected), ...held])
+    const masks = new Map([...pruned, ...held])
     return retrainHolding(projected, masks, { ...settings, ...finish }, context, 'finish')
   },
 })
