@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { crc32 } from '../codecs/crc32.ts'
+import { fingerprint } from '../codecs/fingerprint.ts'
 import type { RowStore } from './row.ts'
 
 const figures = z.record(z.string(), z.number())
@@ -13,7 +13,7 @@ export async function measureOnce(
   task: string,
   measure: () => Promise<z.infer<typeof figures>>,
 ): Promise<z.infer<typeof figures>> {
-  const name = `figures-${crc32(new TextEncoder().encode(task)).toString(16).padStart(8, '0')}.json`
+  const name = `figures-${fingerprint(task)}.json`
   const known = await store.read(name)
   if (known) return figures.parse(JSON.parse(new TextDecoder().decode(known)))
   const values = await measure()

@@ -1,7 +1,6 @@
-import { crc32 } from '../codecs/crc32.ts'
+import { fingerprint } from '../codecs/fingerprint.ts'
 import type { Dataset } from '../datasets/dataset.ts'
 import type { Model } from '../ir/model.ts'
-import { bytesOf } from '../tensor/tensor.ts'
 import type { TrainingSettings } from '../training/settings.ts'
 import { train } from '../training/train.ts'
 import type { RowEnvironment } from './row.ts'
@@ -17,10 +16,8 @@ export async function trainOnce(
   { seed, engine, shared, progress, signal }: RowEnvironment,
   task = 'dense',
 ): Promise<Model> {
-  let start = crc32(new TextEncoder().encode(JSON.stringify([settings, data.name, data.size])))
-  for (const tensor of model.graph.initializers.values())
-    if (tensor.dtype !== 'string') start = crc32(bytesOf(tensor), start)
-  const name = `${task}-${seed}-${start.toString(16).padStart(8, '0')}`
+  const start = fingerprint([settings, data.name, data.size], model.graph.initializers.values())
+  const name = `${task}-${seed}-${start}`
   const store = { read: () => shared.read(name), write: (bytes: Uint8Array) => shared.write(name, bytes) }
   const teacher =
     settings.loss === 'kullback-leibler'

@@ -1,12 +1,12 @@
 /** Trains a model: the loop over epochs and steps around the step graph. */
-import { crc32 } from '../codecs/crc32.ts'
+import { fingerprint } from '../codecs/fingerprint.ts'
 import { NO_TRAINING_EXAMPLES, type Dataset } from '../datasets/dataset.ts'
 import type { Engine } from '../engines/engine.ts'
 import { DataError, UsageError } from '../errors.ts'
 import type { Model } from '../ir/model.ts'
 import { toFloat32Model, withNarrowedInitializers } from '../ir/precision.ts'
 import type { ProgressListener } from '../progress.ts'
-import { bytesOf, type Tensor } from '../tensor/tensor.ts'
+import type { Tensor } from '../tensor/tensor.ts'
 import { OVERFLOWS } from './arithmetic/flexpoint.ts'
 import { checkShiftNormalization, withPowersOfTwo } from './arithmetic/shift-normalization.ts'
 import { epochOrder, readBatches, type StepBatches } from './batches.ts'
@@ -324,7 +324,7 @@ function checkFinite(state: ReadonlyMap<string, Tensor>, step: number, learningR
 /** Tells whether a checkpoint is of this run: the settings, the data's name and size, the starting model, the teacher. */
 function fingerprintOf(step: TrainingStep, options: TrainOptions, parameters: readonly string[]): string {
   const { settings, seed, data, validation, teacher, penalties, constraint, memory, frozenStatistics = false } = options
-  const facts = JSON.stringify({
+  const facts = {
     settings,
     seed,
     parameters,
@@ -334,11 +334,9 @@ function fingerprintOf(step: TrainingStep, options: TrainOptions, parameters: re
     extras: [penalties?.length ?? 0, constraint !== undefined, frozenStatistics],
     ...(memory?.length ? { memory: memory.map(({ name }) => name) } : {}),
     nodes: step.model.graph.nodes.length,
-  })
-  let crc = crc32(new TextEncoder().encode(facts))
+  }
   const tensors = [...step.state.map(({ initial }) => initial), ...(teacher?.model.graph.initializers.values() ?? [])]
-  for (const tensor of tensors) if (tensor.dtype !== 'string') crc = crc32(bytesOf(tensor), crc)
-  return crc.toString(16).padStart(8, '0')
+  return fingerprint(facts, tensors)
 }
 
 async function readResumption(
