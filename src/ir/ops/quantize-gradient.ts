@@ -9,7 +9,7 @@ const LEAST = 2 ** -126
 
 /**
  * Hands on x, and quantizes its gradient to `bits` bits as DoReFa-Net does (Zhou et al. 2016, arXiv 1606.06160,
- * equation 12): each example's gradient dy becomes 2 m (quantize_k(dy / (2 m) + 1/2 + N) - 1/2), where m is its largest
+ * section 2.5): each example's gradient dy becomes 2 m (quantize_k(dy / (2 m) + 1/2 + N) - 1/2), where m is its largest
  * magnitude, quantize_k rounds to multiples of 1 / (2^k - 1), and N = (noise - 1/2) / (2^k - 1). With noise that is
  * uniform in [0, 1), of a shape that broadcasts to x's, the gradient stays what it was in expectation.
  */

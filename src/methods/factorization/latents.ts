@@ -15,7 +15,7 @@ export interface Latents {
 /** The least and the greatest latent that a code may have. */
 export type CodeReach = (code: number) => readonly [least: number, greatest: number]
 
-/** Everything that rounds to the code: |X̂ - X| < 1/2 (section 3.2 of Fixed-Point Factorized Networks). */
+/** Everything that rounds to the code: |X̂ - X| < 1/2 (weights recovery of Fixed-Point Factorized Networks). */
 export const roundingReach: CodeReach = (code) => [code - 0.499, code + 0.499]
 
 /** How far from 0 latents of signs start: nearer to it, the noise of the first steps would turn those that data chose. */

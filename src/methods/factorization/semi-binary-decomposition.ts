@@ -11,11 +11,11 @@ const signs: Alphabet = { codes: [-1, 1], encode: signsOf }
 const MOST_ROUNDS = 20
 
 /**
- * Writes the matrix of a layer as U D V with signs in U and V, greedily (equations 3 and 4): u = sign(R v) and v = sign(Rᵀ u)
- * in turn, d = uᵀ R v / (T S). By feature maps (section 3.3) a term is to take most from the error of the outputs,
- * Y - U D V X: u = sign(R X Xᵀ v), and v and d are those of the mean row Rᵀ u / T by coordinate descent. Y is what the layer
- * put out before any was changed, X what the layers that were factorized before give. With K terms a layer takes K (T + S)
- * bits and K scales; one bit a weight is what plain binary weights take.
+ * Writes the matrix of a layer as U D V with signs in U and V, greedily: u = sign(R v) and v = sign(Rᵀ u) in turn,
+ * d = uᵀ R v / (T S). By feature maps a term is to take most from the error of the outputs, Y - U D V X:
+ * u = sign(R X Xᵀ v), and v and d are those of the mean row Rᵀ u / T by coordinate descent. Y is what the layer put out
+ * before any was changed, X what the layers that were factorized before give. With K terms a layer takes K (T + S) bits
+ * and K scales; one bit a weight is what plain binary weights take.
  *
  * Differs from the paper: the power method gives the start of each term, besides random ones, and where the shorter
  * side has at most six entries all patterns are tried; the moments X Xᵀ are damped; `passes` is not in the paper. In

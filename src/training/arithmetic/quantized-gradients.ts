@@ -10,8 +10,8 @@ import type { TrainingSettings } from '../settings.ts'
 const products = new Set(['Conv', 'ConvTranspose', 'Gemm', 'MatMul'])
 
 /**
- * Quantizes the gradients by the outputs of all layers but the first and the last (section 2.7 of the paper), which are
- * what the gradients by their weights and inputs are computed from.
+ * Quantizes the gradients by the outputs of all layers but the first and the last, as the paper does: the gradients by
+ * their weights and inputs are computed from these.
  *
  * Differs from the paper: the noise of an element is the fractional part of a number of its place and one of its
  * example, instead of a number of its own. Any two elements are as independent as the paper's, so sums over a batch

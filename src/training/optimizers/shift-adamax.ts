@@ -11,8 +11,9 @@ const LEAST = 2 ** -126
  * Shift-based AdaMax, section 1.5 and algorithm 4 of the paper: m ← β1 m + (1 − β1) g, v ← max(β2 v, |g|),
  * w ← w − AP2(η / (1 − β1^t)) · m / AP2(v), in which AP2(x) = 2^round(log2 x) is the power of two next to x, so that
  * every product and quotient is a shift. 1 − β2 = 2^-10, and 1 − β1 is the power of two next to 1 − `momentum`: with
- * the default of 0.9 the paper's 2^-3. The paper's rate is 2^-10 (0.0009765625), shifted right every ten epochs, which
- * is the schedule `step` with gamma 0.5.
+ * the default of 0.9 the paper's 2^-3. The paper's rate is 2^-10 (0.0009765625), shifted right every ten epochs on
+ * MNIST, which is the schedule `step` with gamma 0.5; the authors' code for CIFAR-10 starts at 2^-6 and halves it every
+ * fifty.
  *
  * Differs from the authors' code: v itself is kept as it is, as the algorithm has it, and not rounded in place.
  */

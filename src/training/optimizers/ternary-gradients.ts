@@ -2,7 +2,7 @@ import type { Draft } from '../../ir/draft.ts'
 import type { Paper } from '../../paper.ts'
 import type { Optimizer, UpdateContext } from './optimizer.ts'
 
-/** Gradients are clipped to so many standard deviations (section 4 of the paper). */
+/** Gradients are clipped to so many standard deviations: c of the paper. */
 const DEVIATIONS = 2.5
 
 const paper: Paper = {
@@ -15,11 +15,12 @@ const paper: Paper = {
 
 /**
  * TernGrad around any rule, which gets s · sign(g) · b in the place of the gradient g of each parameter: s = max |g|,
- * and b is 1 with probability |g| / s, otherwise 0, so that the expectation is g (equations 1 to 3). Before, g is
- * clipped to 2.5 σ (equation 10), which keeps s small. Each parameter has a scaler of its own (layer-wise ternarizing).
+ * and b is 1 with probability |g| / s, otherwise 0, so that the expectation is g. Before, g is clipped to 2.5 σ, which
+ * keeps s small. Each parameter has a scaler of its own (layer-wise ternarizing).
  *
  * Differs from the paper: σ is the root mean square, the deviation from zero, which is where the paper sees the mean;
- * so gradients of a single number, or all alike, are not clipped to nothing. Weight decay is part of the gradient.
+ * so gradients of a single number, or all alike, are not clipped to nothing. In its networks for ImageNet the last layer
+ * keeps gradients of full precision; here all parameters have ternary ones. Weight decay is part of the gradient.
  */
 export function ternaryGradients(rule: Optimizer): Optimizer {
   return Object.freeze({

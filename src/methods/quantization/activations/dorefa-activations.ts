@@ -3,8 +3,8 @@ import { activationBits, defineActivationQuantizer } from './family/family.ts'
 import { gridParameters, quantizeUniform } from './family/uniform-grid.ts'
 
 /**
- * quantize_k(clip(x, 0, 1)) with quantize_k(r) = round((2^k - 1) r) / (2^k - 1), equations 5 and 11: 2^k values from 0
- * to 1 with nothing to calibrate or learn. The gradient passes where x lies in [0, 1].
+ * quantize_k(clip(x, 0, 1)) with quantize_k(r) = round((2^k - 1) r) / (2^k - 1), sections 2.2 and 2.4: 2^k values from
+ * 0 to 1 with nothing to calibrate or learn. The gradient passes where x lies in [0, 1].
  */
 export const dorefaActivations = defineActivationQuantizer({
   name: 'dorefa-activations',

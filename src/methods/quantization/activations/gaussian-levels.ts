@@ -21,9 +21,9 @@ export type Spacing = 'uniform' | 'optimal'
 const mostLevels = 255
 
 /**
- * The quantizer of least squared error for max(x, 0) with x of the unit Gaussian (equation 7), with so many levels
- * above 0. Thresholds lie in the middle of two levels, but for the first, which is 0 (equations 5 and 6): whatever is
- * positive stays positive. Values are exact to 1e-9.
+ * The quantizer of least squared error for max(x, 0) with x of the unit Gaussian, with so many levels above 0.
+ * Thresholds lie in the middle of two levels, but for the first, which is 0, as in the authors' code: whatever is positive
+ * stays positive. Values are exact to 1e-9.
  * @param count 1 to 255.
  * @throws RangeError when there are fewer or more.
  */

@@ -5,7 +5,7 @@ import { activationBits, defineActivationQuantizer, type ValueStatistics } from 
 
 /**
  * The ReLU as a step function of 2^bits levels: the ones of least squared error where what stands in front of it is
- * Gaussian, as it is behind a batch normalization (equation 7). The backward pass takes the slope of another function
+ * Gaussian, as it is behind a batch normalization (section 4). The backward pass takes the slope of another function
  * that is near the ReLU, in the training of this step; one in a later step, or of the exported model, takes the clipped
  * one, for nothing in standard nodes says another.
  *

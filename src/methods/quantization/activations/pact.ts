@@ -9,10 +9,11 @@ const LEAST = 2 ** -20
 /**
  * The ReLU clipped at a level alpha that is trained (equation 1) and rounded to 2^bits - 1 steps of it (equation 2).
  * Alpha gets the gradient of what is clipped (equation 3), and a penalty on its square keeps the steps small
- * (section 3). The result has the learned alpha in a Clip and the step in codes of eight bits.
+ * (section 4). The result has the learned alpha in a Clip and the step in codes of eight bits.
  *
- * Differs from the paper: alpha starts from calibration data and not from one large number for all layers, since what
- * is quantized here is usually a trained network.
+ * Differs from the paper: alpha starts from calibration data and not from one large number for all layers, 10 in its
+ * figure 2, since what is quantized here is usually a trained network. The penalty weighs in the paper what the decay of
+ * weights weighs (section 4.2), in its ResNets on ImageNet the default here; `decay` is set apart from that.
  */
 export const pact = defineActivationQuantizer({
   name: 'pact',

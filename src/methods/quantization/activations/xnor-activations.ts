@@ -6,13 +6,13 @@ import { int64 } from '../../../tensor/tensor.ts'
 import { defineActivationQuantizer, type LayerProduct } from './family/family.ts'
 
 /**
- * Section 3.2: I * W is taken to be (sign(I) * sign(W)) K α, where K holds the mean absolute input under each window;
+ * Equation 11: I * W is taken to be (sign(I) * sign(W)) K α, where K holds the mean absolute input under each window;
  * α belongs to the weights (binary-weight-networks). K follows from A, the mean of |I| over the channels, by a
- * convolution with k_ij = 1 / (w h), equation 11; a dense layer has one mean for each example. The gradient of the
+ * convolution with k_ij = 1 / (w h), section 3.2; a dense layer has one mean for each example. The gradient of the
  * signs passes where |x| <= 1, that of K is K's own.
  *
- * Differs from the authors' code: it leaves K out, or takes it as a constant in the backward pass. The paper itself
- * differentiates the scale of the weights, and so does this.
+ * Differs from the authors' code, which leaves K out. The paper does not say whether the backward pass takes it for a
+ * constant; the scale of the weights it differentiates.
  */
 export const xnorActivations = defineActivationQuantizer({
   name: 'xnor-activations',

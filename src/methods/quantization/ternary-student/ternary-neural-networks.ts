@@ -44,7 +44,7 @@ const name = 'ternary-neural-networks'
 /**
  * The student of a teacher with ternary activations (`ternary-activations`): layer by layer, neuron by neuron, weights
  * become -1, 0 or 1 and the activation a step with two thresholds b_lo and b_hi, such that the neuron agrees most with
- * what the teacher's puts out by chance, Σ p(the same value) over examples (section 3). Its largest positive and
+ * what the teacher's puts out by chance, Σ p(the same value) over examples. Its largest positive and
  * largest negative weights are kept; how many of each is searched together with the thresholds, on the inputs that the
  * student's earlier layers give. Biases and batch normalization become part of the thresholds. Between the ternary
  * activations nothing is multiplied; a first layer that reads numbers adds and subtracts these (the paper's images are

@@ -36,7 +36,7 @@ export const admmQuantization = defineWeightQuantizer({
   },
   whole: ['rho', 'growth', 'dual', 'iterations', 'finish'],
   precision: 'powers',
-  // Equations 13 to 15: min over α and Q of ‖V - α Q‖², by turns Q = nearest(V / α) and α = V·Q / Q·Q: [n] -> codes
+  // The projection step: min over α and Q of ‖V - α Q‖², by turns Q = nearest(V / α) and α = V·Q / Q·Q: [n] -> codes
   // [n].
   quantize(weights, { powers }) {
     const nearest = (value: number) => nearestAmongPowers(value, 0, powers - 1)

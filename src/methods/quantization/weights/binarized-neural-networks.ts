@@ -11,7 +11,7 @@ export const binarizedNeuralNetworks = defineWeightQuantizer({
   summary: 'Trains weights that are +1 or -1, for layers whose inputs are signs too.',
   paper,
   granularity: 'tensor',
-  // Section 1.1, equations 1 and 2: sign(w), or +1 with probability σ(w) = clip((w + 1) / 2, 0, 1).
+  // Section 1.1, equations 1 to 3: sign(w), or +1 with probability σ(w) = clip((w + 1) / 2, 0, 1).
   options: { stochastic: stochasticOption },
   quantize: signCodes,
   // Algorithm 1 and equation 4: the gradient passes where |w| ≤ 1, to which weights are clipped.

@@ -20,8 +20,8 @@ type Options = z.infer<typeof options>
  * Makes each filter a scale times signs, w ≈ α b, such that products with the layer's inputs are preserved, as hashing
  * does: |wᵀX - α bᵀX̂|² is least, by α and by one sign after the other in turn. Layers are done in order, each for the
  * inputs X̂ that those done before it give, and for what it put out before any was changed. The result is one bit a
- * weight and one scale an output channel. Where there is data to train on the whole network is fine-tuned afterwards
- * (section 3.4), as binary weight networks are, from the weights that hashing has found.
+ * weight and one scale an output channel. Where there is data to train on the whole network is fine-tuned afterwards,
+ * as the paper does, in the way of binary weight networks, from the weights that hashing has found.
  *
  * First and last layers are binarized like the others: `exclude` leaves them as they are. A row of zeros stays that.
  *

@@ -25,9 +25,9 @@ export const dorefaWeights = defineWeightQuantizer({
   },
   precision: 'bits',
   quantize(weights, { bits, rescale }) {
-    // Equation 7: sign(w) E|w|.
+    // Section 2.3: sign(w) E|w|.
     if (bits === 1) return { ...signCodes(weights), scale: meanMagnitude(weights) }
-    // Equation 9: 2 quantize_k(tanh(w) / (2 max|tanh(w)|) + 1/2) - 1, times 2^k - 1 for whole numbers: [n] -> odd codes
+    // Section 2.3: 2 quantize_k(tanh(w) / (2 max|tanh(w)|) + 1/2) - 1, times 2^k - 1 for whole numbers: [n] -> odd codes
     // [n].
     const most = 2 ** bits - 1
     const largest = Math.tanh(largestMagnitude(weights))
@@ -48,7 +48,7 @@ export const dorefaWeights = defineWeightQuantizer({
 })
 
 /**
- * Equation 9: the gradient passes the rounding as it is, and tanh, its maximum and the division by their derivatives.
+ * The same: the gradient passes the rounding as it is, and tanh, its maximum and the division by their derivatives.
  */
 function roundedTanh(weight: LatentWeight<{ readonly bits: number; readonly rescale: boolean }>): string {
   const { draft, latent, literal, options, reduce } = weight

@@ -6,7 +6,7 @@ import { finishOption } from '../../retraining.ts'
 import { bitsOption, defineWeightQuantizer } from './family/family.ts'
 import { trainInPortions } from './family/portions.ts'
 
-/** Section 4.1 and table 3, by bits: the share of the weights that is quantized after each step. */
+/** Sections 3.1, of ResNets, and 3.3, by bits: the share of the weights that is quantized after each step. */
 const published: Readonly<Record<number, readonly number[]>> = {
   5: [0.5, 0.75, 0.875, 1],
   4: [0.3, 0.5, 0.8, 0.9, 0.95, 1],
@@ -30,9 +30,11 @@ const portions = z
  * chance) are quantized first and stay; the others are trained to make up for it; and so on until none is left. The
  * exponents of a layer are those of its weights before training. Without data all weights are quantized at once.
  *
- * Differs from the paper: after the last portion biases and normalization are trained once more, unless `finish` is
- * false; and `exponents: least-squares` is ours. Where the largest weight of a layer is far out, few bits leave the
- * others no power near them: exponents by least squares clip that one, and keep the others apart from zero.
+ * Differs from the paper: its algorithm 1 tells the exponents anew in each step, which changes none as long as no weight
+ * outgrows the largest; one that does becomes the largest power here. After the last portion biases and normalization
+ * are trained once more, unless `finish` is false; and `exponents: least-squares` is ours. Where the largest weight of a
+ * layer is far out, few bits leave the others no power near them: exponents by least squares clip that one, and keep the
+ * others apart from zero.
  */
 export const incrementalNetworkQuantization = defineWeightQuantizer({
   name: 'incremental-network-quantization',
@@ -83,10 +85,10 @@ export const incrementalNetworkQuantization = defineWeightQuantizer({
 })
 
 /**
- * Equations 2 to 4: n1 = ⌊log2(4s/3)⌋ with s = max|w|, n2 = n1 + 1 - 2^(b-2), and β sgn(w) for (α+β)/2 ≤ |w| < 3β/2
- * with adjacent α < β of {0, 2^n2, ..., 2^n1}; larger weights than those become ±2^n1. The scale is 2^n2. By least
- * squares n1 is the one at that place or below with the smallest Σ (w - ŵ)²; of weights that are quantized already, it
- * changes none.
+ * Section 2.1, equations 2 to 4: n1 = ⌊log2(4s/3)⌋ with s = max|w|, n2 = n1 + 1 - 2^(b-2), and β sgn(w) for
+ * (α+β)/2 ≤ |w| < 3β/2 with adjacent α < β of {0, 2^n2, ..., 2^n1}; larger weights than those become ±2^n1. The scale is
+ * 2^n2. By least squares n1 is the one at that place or below with the smallest Σ (w - ŵ)²; of weights that are quantized
+ * already, it changes none.
  */
 function powersOf(weights: Float32Array, bits: number, exponents: 'largest' | 'least-squares') {
   const largest = largestMagnitude(weights)

@@ -9,7 +9,8 @@ const LEAST = 2 ** -20
 /**
  * Multiples of a step that is trained with the weights, from -2^(bits-1) to 2^(bits-1) - 1 times it: section 2. The
  * step starts at 2 E|w| / sqrt(Q_P), which is also what weights get that are not trained, and its gradient is scaled by
- * 1 / sqrt(N Q_P), N the weights that share it (section 2.2). Activations are `learned-step-size`.
+ * 1 / sqrt(N Q_P), N the weights that share it (section 2.2). Activations are `learned-step-size`. The paper has 8
+ * bits in the first and the last layer, which `layers` can set.
  */
 export const learnedStepSizeWeights = defineWeightQuantizer({
   name: 'learned-step-size-weights',

@@ -6,6 +6,9 @@ import { bitsOption, defineWeightQuantizer } from './family/family.ts'
 /**
  * Writes each weight, relative to the largest, as a sum of N signed powers of two or zeros, each the nearest of a codebook
  * to what those before it leave: a product becomes N shifts and additions. A weight takes N · B bits.
+ *
+ * Differs from the authors' code: that makes what is left zero below 3/4 of a codebook's smallest power, where it is
+ * nearer to this than to zero from one half on.
  */
 export const shiftCnn = defineWeightQuantizer({
   name: 'shift-cnn',
@@ -23,7 +26,7 @@ export const shiftCnn = defineWeightQuantizer({
     bits: bitsOption(2, 4, 4).describe('bits of the place in one codebook'),
   },
   precision: 'codebooks',
-  // Section 3.1: C_n = {0, ±2^(-n+1), ..., ±2^(-n-⌊M/2⌋+2)}, M = 2^B - 1; r <- r - nearest of C_n to r: [n] -> codes [n].
+  // C_n = {0, ±2^(-n+1), ..., ±2^(-n-⌊M/2⌋+2)}, M = 2^B - 1; r <- r - nearest of C_n to r: [n] -> codes [n].
   quantize(weights, { codebooks, bits }) {
     const powers = 2 ** (bits - 1) - 1
     const smallest = 2 - codebooks - powers

@@ -7,8 +7,11 @@ import { asNumber, asScales, largestFirst, straightThrough } from './family/late
 
 /**
  * Weights below a threshold become zero and the others ±α, their mean absolute value. The threshold is the paper's
- * rule, 0.7 of the mean absolute weight, or the one with the least squared error, found by sorting. In training both
- * are those of the latent weights in each step, to which gradients go as they are (section 2.4).
+ * rule of thumb, 0.7 of the mean absolute weight, or the one with the least squared error, found by sorting. In training
+ * both are those of the latent weights in each step, to which gradients go as they are.
+ *
+ * The rule is that of 2016, as in the authors' code, with one threshold a layer: 2/3 were best for uniform weights, 3/4
+ * for Gaussian ones. The third version of the paper (2022) takes 3/4 and one threshold a filter: `granularity: channel`.
  */
 export const ternaryWeightNetworks = defineWeightQuantizer({
   name: 'ternary-weight-networks',
@@ -19,9 +22,9 @@ export const ternaryWeightNetworks = defineWeightQuantizer({
     threshold: z
       .enum(['approximate', 'exact'])
       .default('approximate')
-      .describe("0.7 of the mean absolute weight, as in the paper's equation 6, or the least squared error"),
+      .describe("0.7 of the mean absolute weight, the paper's rule of thumb, or the least squared error"),
   },
-  // Equations 3 to 6: ±1 where |w| > Δ, α the mean of these |w|: [n] -> codes [n] of -1, 0 and 1.
+  // Equations 3 and 5: ±1 where |w| > Δ, α the mean of these |w|: [n] -> codes [n] of -1, 0 and 1.
   quantize(weights, { threshold }) {
     const limit = threshold === 'exact' ? bestThreshold(weights) : 0.7 * meanMagnitude(weights)
     const codes = Int16Array.from(weights, (weight) => (Math.abs(weight) > limit ? Math.sign(weight) : 0))
@@ -59,7 +62,7 @@ function leastKept(weight: LatentWeight<unknown>, sizes: string): string {
 }
 
 /**
- * Equation 5: Δ* is the one with the largest (Σ |w|)² / k over the k weights above it. Equal weights end on one side.
+ * Equation 6: Δ* is the one with the largest (Σ |w|)² / k over the k weights above it. Equal weights end on one side.
  */
 function bestThreshold(weights: Float32Array): number {
   const sizes = weights.map(Math.abs).sort()

@@ -25,7 +25,8 @@ interface Options {
  * the last layer in full precision: `exclude` leaves them.
  *
  * Differs from the paper: its equation 7 has the gradient of Wn without the sign that -Wn brings; here it is the
- * derivative.
+ * derivative, as in the authors' code. The paper divides the weights of a layer by the largest of them before, and the
+ * authors' code, which does not either, starts both values at 1.
  */
 export const trainedTernaryQuantization = defineWeightQuantizer({
   name: 'trained-ternary-quantization',
@@ -63,7 +64,7 @@ export const trainedTernaryQuantization = defineWeightQuantizer({
   },
 })
 
-/** Section 3.2: Δ = t · max|w|, or what so many weights do not exceed, unless none exceeds it. */
+/** Equation 9: Δ = t · max|w|, or what so many weights do not exceed, unless none exceeds it. */
 function limitOf(weights: Float32Array, { threshold, sparsity }: Options): number {
   const sizes = weights.map(Math.abs)
   const top = sizes.reduce((most, size) => Math.max(most, size), 0)

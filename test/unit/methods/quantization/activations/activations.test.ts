@@ -216,7 +216,7 @@ describe('values of a paper', () => {
     expect(operatorsOf(quantized)).not.toContain('Relu')
   })
 
-  it('clips to [0, 1] and rounds to k bits (DoReFa, equation 11)', async () => {
+  it('clips to [0, 1] and rounds to k bits (DoReFa)', async () => {
     const quantized = await apply(dorefaActivations, chain(2), { bits: 2 }, contextFor())
     const found = await run(quantized, [-2, 0.2, 0.6, 3], [2, 2])
     for (const [i, value] of [0, 1 / 3, 2 / 3, 1].entries()) expect(found[i]).toBeCloseTo(value, 6)

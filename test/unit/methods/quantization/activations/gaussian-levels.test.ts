@@ -52,6 +52,14 @@ describe('levels for the positive half of a Gaussian', () => {
     expect(error).toBeCloseTo(0.029, 4)
   })
 
+  it('has the levels of the networks that the authors published', () => {
+    const digits = (count: number, spacing: 'uniform' | 'optimal') =>
+      [...halfWaveLevels(count, spacing).levels].slice(1).map((level) => Number(level.toFixed(3)))
+    // alex-hwgq-2n: 0.453 and 1.51; all others: multiples of 0.538, which was found on a sample.
+    expect(digits(2, 'optimal')).toEqual([0.453, 1.51])
+    for (const [i, level] of digits(3, 'uniform').entries()) expect(level / (0.538 * (i + 1))).toBeCloseTo(1, 2)
+  })
+
   it.each([1, 2, 3, 4, 7, 15, 63, 255])('tells the error that integration finds: %i levels', (count) => {
     for (const spacing of ['uniform', 'optimal'] as const) {
       const found = halfWaveLevels(count, spacing)

@@ -107,7 +107,7 @@ describe('ternary weight networks', () => {
 })
 
 describe('DoReFa weights', () => {
-  it.each([2, 3, 8])('are those of equation 9 with %i bits', (bits) => {
+  it.each([2, 3, 8])('are those of the formula with %i bits', (bits) => {
     const weights = gaussian(50, bits)
     const levels = 2 ** bits - 1
     const top = Math.max(...weights.map((w) => Math.abs(Math.tanh(w))))
