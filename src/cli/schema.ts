@@ -4,7 +4,7 @@ import { z } from 'zod'
 export interface OptionDescription {
   readonly name: string
   readonly description: string
-  /** What it takes, in a word or two: 'number', 'a | b'. */
+  /** What it takes, in a few words: 'number', 'integer 2 to 8', 'a | b'. */
   readonly type: string
   /** As people would write it; absent where there is none. */
   readonly default?: string
@@ -54,7 +54,22 @@ function typeOf(schema: JsonSchema, root: JsonSchema): string {
   if (schema.type === 'array') return 'list'
   if (schema.type === 'object') return 'map'
   if (schema.type === 'string') return 'text'
-  return [schema.type ?? 'value'].flat().join(' | ')
+  return [[schema.type ?? 'value'].flat().join(' | '), ...rangeOf(schema)].join(' ')
+}
+
+/** The bounds of a number, in words; nothing where there are none but those of every integer. */
+function rangeOf(schema: JsonSchema): string[] {
+  const own = (value: number | boolean | undefined) =>
+    typeof value === 'number' && Math.abs(value) < Number.MAX_SAFE_INTEGER ? value : undefined
+  const { minimum, exclusiveMinimum, maximum, exclusiveMaximum } = schema
+  const [least, above, most, below] = [minimum, exclusiveMinimum, maximum, exclusiveMaximum].map(own)
+  const words = [
+    above !== undefined && `above ${above}`,
+    least !== undefined && (most === undefined ? `${least} or more` : `${least} to ${most}`),
+    least === undefined && most !== undefined && `up to ${most}`,
+    below !== undefined && `below ${below}`,
+  ].filter((word) => word !== false)
+  return words.length === 0 ? [] : [words.join(', ')]
 }
 
 function plain(value: unknown): string {

@@ -167,7 +167,8 @@ function checked<T>(
   if (issue.code === 'unrecognized_keys') {
     const key = issue.keys[0]
     const candidates = [...keysOf(schema, issue.path), ...reserved]
-    const place = path.length === 0 ? `a recipe` : what === 'recipe' ? path.join('.') : `'${what}'`
+    const inside = issue.path.length > 0 ? `${issue.path.join('.')} of ` : ''
+    const place = path.length === 0 ? `a recipe` : what === 'recipe' ? path.join('.') : `${inside}'${what}'`
     throw fault(reader, [...path, key], `${place} has no option '${key}'`, nearest(key, candidates), true)
   }
   const option = (what === 'recipe' ? path : issue.path).map(String).join('.')
@@ -188,7 +189,7 @@ const kinds: Readonly<Record<string, string>> = {
 }
 
 /** What a schema that complains would take, in words; undefined where the complaint does not tell. */
-function wanted(issue: z.core.$ZodIssue): string | undefined {
+export function wanted(issue: z.core.$ZodIssue): string | undefined {
   if (issue.code === 'invalid_type') return kinds[issue.expected]
   if (issue.code === 'invalid_value') return `${issue.values.length > 1 ? 'one of ' : ''}${issue.values.join(', ')}`
   if (issue.code === 'invalid_union') {

@@ -21,7 +21,9 @@ export function remarksOn(report: Omit<RunReport, 'remarks'>): string[] {
     )
   if (untouched)
     remarks.push(
-      'Hardly a weight was removed or shared: ask for more, or see under what was left alone why nothing went. What the pack saves is the coding of the weights as they are.',
+      `Hardly a weight was removed or shared: ${
+        coded ? 'what quantizes activations leaves weights as they are, so add a step for weights' : 'ask for more'
+      }, or see under what was left alone why nothing went. What the pack saves is the coding of the weights as they are.`,
     )
   if (size.weights === 0)
     remarks.push(
@@ -49,7 +51,7 @@ export function remarksOn(report: Omit<RunReport, 'remarks'>): string[] {
           ? 'It has fewer multiply-accumulates, but engines compute in blocks of channels: keep multiples of 8 or 16 of them.'
           : `${
               coded
-                ? 'Integer codes become floats again in every run, and are then multiplied as before.'
+                ? 'Integer codes become floats again in every run, places in a codebook once, and floats are multiplied as before.'
                 : zeros > 0.01
                   ? 'Pruned weights are zeros in dense tensors, and the engine multiplies with them all the same.'
                   : 'Shared weights are looked up once, when the session is made, and then multiplied as before.'

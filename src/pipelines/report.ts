@@ -274,7 +274,7 @@ function layerTable(layers: readonly LayerResult[]): Markup {
       <th class="n">macs</th>
       <th class="n">energy, µJ</th>
       <th class="n">density</th>
-      <th class="n">bits a weight</th>
+      <th class="n">bits a weight, packed</th>
       <th class="n">bytes before</th>
       <th class="n">after</th>
       <th class="n">output error</th>

@@ -1,5 +1,6 @@
 import { rm } from 'node:fs/promises'
 import { existsSync } from 'node:fs'
+import { Option } from 'commander'
 import { z } from 'zod'
 import type { DataSplits } from '../../datasets/dataset.ts'
 import { onnxruntime } from '../../engines/onnxruntime.ts'
@@ -7,6 +8,7 @@ import { nearestName, UsageError } from '../../errors.ts'
 import { writeModelFile } from '../../formats/onnx/file.ts'
 import type { Model } from '../../ir/model.ts'
 import { inferShapes, rebatch } from '../../ir/shapes.ts'
+import { wanted } from '../../pipelines/recipe.ts'
 import type { ProgressListener } from '../../progress.ts'
 import { elementCount } from '../../tensor/tensor.ts'
 import { evaluate } from '../../training/evaluate.ts'
@@ -52,10 +54,11 @@ export const train = defineCommand<Options>({
       .option('--checkpoint <file>', 'keeps what is needed to go on after a kill here, and goes on from it')
       .option('--teacher <model>', 'an .onnx or .espalier file that --loss kullback-leibler follows')
     for (const { name, description, type, default: value } of describeOptions(trainingSettings)) {
-      const takes = / \| /.test(type) && description ? `: ${type.replaceAll(' | ', ', ')}` : ''
+      const takes = / \| |\d/.test(type) && description ? `: ${type.replaceAll(' | ', ', ')}` : ''
       const note = value === undefined ? '' : ` (default: ${value})`
-      const placeholder = type === 'list' ? 'a,b' : 'value'
-      command.option(`--${kebab(name)} <${placeholder}>`, `${description || type}${takes}${note}`)
+      const placeholder = type === 'boolean' ? '[true|false]' : type === 'list' ? '<a,b>' : '<value>'
+      const option = new Option(`--${kebab(name)} ${placeholder}`, `${description || type}${takes}${note}`)
+      command.addOption(type === 'boolean' ? option.preset('true') : option)
     }
   },
   async execute([name], options, { signal, progress }) {
@@ -140,6 +143,7 @@ function settingsFrom(options: Options): TrainingSettings {
   const result = trainingSettings.safeParse(given)
   if (result.success) return result.data
   const issue = result.error.issues[0]
+  const meant = wanted(issue)
   throw new UsageError(
     'training-option',
     z
@@ -148,7 +152,7 @@ function settingsFrom(options: Options): TrainingSettings {
       .split('\n')[0],
     {
       place: `--${kebab(String(issue.path[0]))}`,
-      hint: 'espalier train --help lists what each option takes.',
+      hint: meant === undefined ? 'espalier train --help lists what each option takes.' : `Give ${meant}.`,
     },
   )
 }

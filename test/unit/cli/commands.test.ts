@@ -83,6 +83,9 @@ describe('errors', () => {
     [['train', 'MODEL', '--data', data, '-o', 'MODEL.x', '--teacher', 'MODEL'], 2, /at --teacher[\s\S]*--loss kull/],
     [['train', 'MODEL', '--data', data, '-o', 'MODEL', '--teacher', 'MODEL'], 2, /also read/],
     [['train', 'MODEL', '--data', data, '-o', 'MODEL.x', '--checkpoint', '/no/such/folder/x'], 2, /there is no folder/],
+    [['train', 'lenet-5', '--data', 'digits', '-o', 'MODEL.x', '--gradient-bits', '99'], 2, /Give 16 or less/],
+    [['train', 'lenet-5', '--data', 'digits', '-o', 'MODEL.x', '--nesterov', 'yes'], 2, /Give true or false/],
+    [['train', 'MODEL', '--data', data, '--shift-normalization', '-o', 'MODEL.x'], 2, /normalizes no batches/],
     [['evaluate', 'MODEL', '--data', 'minst:x'], 2, /Did you mean mnist/],
     [['evaluate', 'MODEL', '--data', 'digits', '--batch', '0'], 2, /at least 1/],
     [['evaluate', 'MODEL', '--data', 'digits', '--split', 'all'], 2, /test, validation, train/],
@@ -420,6 +423,13 @@ describe('commands', () => {
       const { code, out } = await cli(['catalog', name])
       expect([code, out.length > 100]).toEqual([0, true])
     }
+  })
+
+  it('catalogue the bounds of numbers', async () => {
+    const { out } = await cli(['catalog', 'uniform'])
+    expect(out).toMatch(/bits +integer 2 to 8 /)
+    expect(out).toMatch(/averageBits +number 1 to 16 /)
+    expect((await cli(['catalog', 'trained-ternary-quantization'])).out).toMatch(/sparsity +number 0 or more, below 1 /)
   })
 
   it('list the experiments without running them', async () => {

@@ -53,11 +53,16 @@ budget: { maxAccuracyLoss: 0.5 }
     ['steps:\n  - method: k-meens\n', 'r.yaml:2:13', "there is no method 'k-meens'", 'k-means'],
     ['steps:\n  - method: k-means\n    bitz: 3\n', 'r.yaml:3:5', "'k-means' has no option 'bitz'", 'bits'],
     ['steps:\n  - method: huffman\nbudgett: 1\n', 'r.yaml:3:1', "a recipe has no option 'budgett'", 'budget'],
-    ['steps:\n  - method: k-means\n    retrain:\n      epoch: 3\n', 'r.yaml:4:7', "has no option 'epoch'", 'epochs'],
+    [
+      'steps:\n  - method: k-means\n    retrain:\n      epoch: 3\n',
+      'r.yaml:4:7',
+      "retrain of 'k-means' has no option 'epoch'",
+      'epochs',
+    ],
     [
       "steps:\n  - method: magnitude\n    layers:\n      'a*': { sparsty: 1 }\n",
       'r.yaml:4:15',
-      "no option 'sparsty'",
+      "layers.a* of 'magnitude' has no option 'sparsty'",
       'sparsity',
     ],
     ['steps:\n  - method: huffman\ntraining:\n  optimiser: sgd\n', 'r.yaml:4:3', "no option 'optimiser'", 'optimizer'],

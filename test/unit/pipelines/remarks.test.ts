@@ -46,6 +46,13 @@ describe('what is remarked where nothing happened', () => {
     expect(remarks).not.toMatch(/ONNX stores|Shared weights|Pruned weights/)
   })
 
+  it('asks for a step for weights where only activations were quantized', () => {
+    const stages = report.stages.map((stage) => ({ ...stage, method: 'uniform-activations' }))
+    const remarks = remarksOn({ ...untouched, stages }).join(' ')
+    expect(remarks).toContain('what quantizes activations leaves weights as they are, so add a step for weights')
+    expect(remarks).not.toContain('ask for more')
+  })
+
   it('is told from shared values and from cut channels', () => {
     const shared = { ...untouched, size: { ...untouched.size, ratios: { weights: 1, storage: 4, bytes: 5 } } }
     expect(remarksOn(shared).join(' ')).toMatch(/ONNX stores codes.+Shared weights are looked up/)
