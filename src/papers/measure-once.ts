@@ -13,7 +13,7 @@ export async function measureOnce(
   task: string,
   measure: () => Promise<z.infer<typeof figures>>,
 ): Promise<z.infer<typeof figures>> {
-  const name = `figures-${fingerprint(task)}.json`
+  const name = `figures-${fingerprint([task])}.json`
   const known = await store.read(name)
   if (known) return figures.parse(JSON.parse(new TextDecoder().decode(known)))
   const values = await measure()

@@ -16,7 +16,7 @@ export async function trainOnce(
   { seed, engine, shared, progress, signal }: RowEnvironment,
   task = 'dense',
 ): Promise<Model> {
-  const start = fingerprint([settings, data.name, data.size], model.graph.initializers.values())
+  const start = fingerprint([JSON.stringify([settings, data.name, data.size]), ...model.graph.initializers.values()])
   const name = `${task}-${seed}-${start}`
   const store = { read: () => shared.read(name), write: (bytes: Uint8Array) => shared.write(name, bytes) }
   const teacher =

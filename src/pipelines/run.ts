@@ -1,3 +1,4 @@
+import { fingerprint } from '../codecs/fingerprint.ts'
 import type { DataSplits } from '../datasets/dataset.ts'
 import type { Engine } from '../engines/engine.ts'
 import { ModelError, UnsupportedError, UsageError } from '../errors.ts'
@@ -316,18 +317,4 @@ async function keepStage(store: StageStore, key: string, model: Model, facts: St
   // The facts come last: where they are, the model is whole.
   await store.save(`${key}.onnx`, writeModel(model))
   await store.save(`${key}.json`, new TextEncoder().encode(JSON.stringify(facts)))
-}
-
-/** 64 bits of FNV-1a in two lanes, as 16 hexadecimal digits: to tell stages apart, not to resist an attacker. */
-function fingerprint(parts: readonly (Uint8Array | string)[]): string {
-  let a = 0x811c9dc5
-  let b = 0x9dc5811c
-  for (const part of parts) {
-    const bytes = typeof part === 'string' ? new TextEncoder().encode(`${part}\0`) : part
-    for (const byte of bytes) {
-      a = Math.imul(a ^ byte, 0x01000193)
-      b = Math.imul(b ^ byte, 0x85ebca6b) ^ (b >>> 13)
-    }
-  }
-  return [a, b].map((lane) => (lane >>> 0).toString(16).padStart(8, '0')).join('')
 }

@@ -324,7 +324,7 @@ function checkFinite(state: ReadonlyMap<string, Tensor>, step: number, learningR
 /** Tells whether a checkpoint is of this run: the settings, the data's name and size, the starting model, the teacher. */
 function fingerprintOf(step: TrainingStep, options: TrainOptions, parameters: readonly string[]): string {
   const { settings, seed, data, validation, teacher, penalties, constraint, memory, frozenStatistics = false } = options
-  const facts = {
+  const facts = JSON.stringify({
     settings,
     seed,
     parameters,
@@ -334,9 +334,9 @@ function fingerprintOf(step: TrainingStep, options: TrainOptions, parameters: re
     extras: [penalties?.length ?? 0, constraint !== undefined, frozenStatistics],
     ...(memory?.length ? { memory: memory.map(({ name }) => name) } : {}),
     nodes: step.model.graph.nodes.length,
-  }
-  const tensors = [...step.state.map(({ initial }) => initial), ...(teacher?.model.graph.initializers.values() ?? [])]
-  return fingerprint(facts, tensors)
+  })
+  const tensors = step.state.map(({ initial }) => initial)
+  return fingerprint([facts, ...tensors, ...(teacher?.model.graph.initializers.values() ?? [])])
 }
 
 async function readResumption(
