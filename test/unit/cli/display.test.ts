@@ -9,7 +9,7 @@ import {
 } from '../../../src/cli/format.ts'
 import type { Io } from '../../../src/cli/io.ts'
 import { createProgressDisplay } from '../../../src/cli/progress.ts'
-import { formatTable, left, names, right } from '../../../src/cli/table.ts'
+import { formatTable, left, names, prose, right } from '../../../src/cli/table.ts'
 import { shortened, visible } from '../../../src/cli/visible.ts'
 
 describe('numbers', () => {
@@ -64,6 +64,20 @@ describe('formatTable', () => {
         ],
       ),
     ).toBe('a   é\nbb\n')
+  })
+
+  it('breaks sentences of the last column between words, and leaves the other columns empty below', () => {
+    const [first, second] = ['word '.repeat(14).trim(), 'more words']
+    expect(
+      formatTable(
+        [left('a'), prose('b')],
+        [
+          ['1', `${first} ${second}`],
+          ['2', ''],
+        ],
+      ),
+    ).toBe(`a  b\n-  ${'-'.repeat(69)}\n1  ${first}\n   ${second}\n2\n`)
+    expect(formatTable([prose('')], [[`a ${'x'.repeat(80)} b`]])).toBe(`a\n${'x'.repeat(80)}\nb\n`)
   })
 
   it('shows control characters as escapes, and long names without their middle', () => {
