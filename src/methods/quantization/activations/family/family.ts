@@ -181,7 +181,7 @@ async function quantizeActivations(
   const names = new Set(done.flatMap((site) => site.layers.map(({ name }) => name)))
   const quantized = standardForm(values ? adoptTrained(prepared, values) : prepared, names, model)
   const levels = (own: ActivationOptions) => quantizer.levels?.(own) ?? 2 ** Number(own.bits)
-  await proveLevels(quantizer.name, quantized, done, levels, options.samples, context)
+  await proveLevels(quantizer.name, model, quantized, done, levels, options.samples, context)
   return quantized
 }
 

@@ -117,6 +117,19 @@ describe('uniform levels', () => {
     ])
   })
 
+  it('tells of layers that read no negative values any more where they did', async () => {
+    const details = async (relu: boolean) => {
+      const context = contextFor(dataOf([[-1, 2]], [2]))
+      await apply(dorefaActivations, chain(2, relu), { bits: 2 }, context)
+      return context.checks[0].detail
+    }
+    const usual = '1 layers read at most 4 values: two'
+    expect(await details(true)).toBe(usual)
+    expect(await details(false)).toBe(
+      `${usual}; two read negative values before, without a ReLU in front, and now 0 in their place`,
+    )
+  })
+
   it('covers negative inputs by a zero point, or symmetrically', async () => {
     const data = dataOf([[-1, 2]], [2])
     const model = chain(2, false)
