@@ -23,7 +23,8 @@ export interface CodebookLayer {
 
 /**
  * The graph with codebooks in the place of the weights, and the names of the initializers that hold them, by weight.
- * In the form for training an entry that must stay zero is kept apart: codebook = Concat(0, the others).
+ * In the form for training an entry that must stay zero is kept apart: codebook = Concat(0, the others). A codebook of
+ * nothing else has no name: there is nothing to train.
  */
 export function withCodebooks(model: Model, shared: readonly CodebookLayer[], forTraining: boolean) {
   const codebooks = new Map<string, string>()
@@ -59,7 +60,7 @@ export function withCodebooks(model: Model, shared: readonly CodebookLayer[], fo
       book = draft.add('Reshape', [whole, draft.constant(`${name}.flat`, flat)])
     } else {
       book = draft.constant(`${name}.codebook`, fromFloat32(dtype, [codebook.length], codebook))
-      codebooks.set(name, book)
+      if (!item.zeroFirst || entries > 1) codebooks.set(name, book)
     }
     const gathered = draft.add('Gather', [book, position], { axis: 0 }, { name: `${name}.shared` })
     draft.redirect(name, gathered)

@@ -125,9 +125,10 @@ async function share(
     ...prepared.codebooks.values(),
   ]
   const trained = await retrain(prepared.model, parameters, options.retrain || {}, context, 'fine-tune')
-  const tuned = shared.map((item) =>
-    withTrainedCodebook(item, trained.get(prepared.codebooks.get(item.layer.weight)!)!),
-  )
+  const tuned = shared.map((item) => {
+    const codebook = prepared.codebooks.get(item.layer.weight)
+    return codebook === undefined ? item : withTrainedCodebook(item, trained.get(codebook)!)
+  })
   return withCodebooks(adoptTrained(model, trained), tuned, false).model
 }
 

@@ -77,6 +77,21 @@ describe('k-means', () => {
       }
   })
 
+  it('keeps a layer zero that is nothing else, before and after training', async () => {
+    const model = withWeight(mlp.model, 'fc1.weight', float32(new Float32Array(128), [16, 8]))
+    const data = { size: 60, classes: 4, inputShape: [8] }
+    const trained = await share(
+      model,
+      { bits: 3 },
+      {
+        ...context(),
+        data: { train: patternData({ ...data, seed: 1 }), validation: patternData({ ...data, seed: 2 }) },
+      },
+    )
+    expect(weightsOf(trained, 'fc1').every((value) => value === 0)).toBe(true)
+    expect(weightsOf(trained, 'fc2')).not.toEqual(weightsOf(await share(model, { bits: 3 }), 'fc2'))
+  })
+
   it('moves shared values by the sum of the gradients of their weights', async () => {
     const options = { size: 16, classes: 4, inputShape: [8] }
     const data = { train: patternData({ ...options, seed: 1 }), validation: patternData({ ...options, seed: 2 }) }
