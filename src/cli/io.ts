@@ -4,6 +4,8 @@ export interface Io {
   stdout(text: string): void
   /** Progress, notes and errors. */
   stderr(text: string): void
+  /** The most characters of a line of results: the width of the terminal, and endless where stdout is none. */
+  readonly resultColumns: number
   /** Whether stderr is a terminal whose last line can be drawn again. */
   readonly terminal: boolean
   /** Width of the terminal in characters. */
@@ -30,6 +32,7 @@ export function processIo(): Io {
   return {
     stdout: (text) => process.stdout.write(text),
     stderr: (text) => process.stderr.write(text),
+    resultColumns: process.stdout.isTTY ? process.stdout.columns : Number.POSITIVE_INFINITY,
     terminal: process.stderr.isTTY && process.env['TERM'] !== 'dumb',
     columns: process.stderr.columns ?? 80,
     signal: controller.signal,

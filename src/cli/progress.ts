@@ -74,6 +74,9 @@ function tookLong({ started, lastAt }: { readonly started: number; readonly last
   return lastAt - started >= shortestMs
 }
 
+/** An estimate of more than so many times what it rests on is a guess, and not shown. */
+const mostForesight = 100
+
 /** Keys of details that are shown as rate and time left, not as facts. */
 const etaKey = 'etaSeconds'
 
@@ -93,8 +96,8 @@ function describe(event: ProgressEvent, elapsedMs: number, from: number, termina
     middle.push(`${rate >= 10 ? formatCount(rate) : rate.toPrecision(2)}/s`)
   }
   const known = detail[etaKey]
-  const eta =
-    typeof known === 'number' ? known : advanced > 0 ? ((elapsedMs / 1000) * (total - done)) / advanced : undefined
+  const ahead = (total - done) / advanced
+  const eta = typeof known === 'number' ? known : ahead < mostForesight ? (elapsedMs / 1000) * ahead : undefined
   if (share >= 1) tail.push(`in ${formatSeconds(elapsedMs / 1000)}`)
   else if (eta !== undefined && elapsedMs > 500) tail.push(`${formatSeconds(eta)} left`)
   const line = () => [...[...head, ...middle, ...tail].join('  ').trim()]

@@ -3,6 +3,7 @@ import { Command, CommanderError } from 'commander'
 import { EspalierError } from '../errors.ts'
 import type { CliCommand, Outcome } from './command.ts'
 import { commands } from './commands.ts'
+import { fitLines } from './fit-lines.ts'
 import type { Io } from './io.ts'
 import { createProgressDisplay } from './progress.ts'
 import { visible } from './visible.ts'
@@ -19,7 +20,7 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
   const json = argv.includes('--json')
   let exitCode = 0
   const finish = (outcome: Outcome) => {
-    io.stdout(json ? `${JSON.stringify(outcome.data, undefined, 2)}\n` : outcome.text)
+    io.stdout(json ? `${JSON.stringify(outcome.data, undefined, 2)}\n` : fitLines(outcome.text, io.resultColumns))
     exitCode = outcome.exitCode ?? 0
   }
   try {

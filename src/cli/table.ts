@@ -7,8 +7,6 @@ export interface Column {
   readonly align?: 'left' | 'right'
   /** The most characters of a cell; of longer ones the middle is left out. */
   readonly most?: number
-  /** In the last column: the most characters of a line, between words; the rest goes on in lines below. */
-  readonly wrap?: number
 }
 
 /** Shorthands for columns. */
@@ -17,20 +15,15 @@ export const right = (title: string): Column => ({ title, align: 'right' })
 /** A column of names, which a model may have made as long as it likes. */
 export const names = (title: string): Column => ({ title, most: 60 })
 
-/** A last column of whole sentences. */
-export const prose = (title: string): Column => ({ title, wrap: 72 })
-
 /**
  * Plain text in aligned columns, two blanks apart, under a line of titles; no title line where all titles are empty.
  * Every line ends with a line feed; characters in cells that would steer a terminal are shown as escapes.
  */
 export function formatTable(columns: readonly Column[], rows: readonly (readonly string[])[]): string {
   const titled = columns.some(({ title }) => title !== '')
-  const cells = rows.flatMap((row) => {
-    const line = columns.map(({ most = Number.POSITIVE_INFINITY }, i) => shortened(visible(row[i] ?? ''), most))
-    const [first, ...more] = wrapped(line.at(-1) ?? '', columns.at(-1)?.wrap)
-    return [[...line.slice(0, -1), first], ...more.map((text) => [...line.slice(0, -1).fill(''), text])]
-  })
+  const cells = rows.map((row) =>
+    columns.map(({ most = Number.POSITIVE_INFINITY }, i) => shortened(visible(row[i] ?? ''), most)),
+  )
   const lines = titled ? [columns.map(({ title }) => title), ...cells] : cells
   const widths = columns.map((_, i) => Math.max(0, ...lines.map((line) => widthOf(line[i]))))
   const pad = (text: string, i: number) => {
@@ -45,17 +38,6 @@ export function formatTable(columns: readonly Column[], rows: readonly (readonly
   const [head, ...body] = lines.map(format)
   if (!titled) return lines.map(format).join('')
   return [head, `${widths.map((width) => '-'.repeat(width)).join('  ')}\n`, ...body].join('')
-}
-
-/** The text in lines of at most `most` characters, broken between words; a longer word has a line of its own. */
-function wrapped(text: string, most = Number.POSITIVE_INFINITY): string[] {
-  const lines: string[] = []
-  for (const word of text.split(' ')) {
-    const longer = `${lines.at(-1)} ${word}`
-    if (lines.length > 0 && widthOf(longer) <= most) lines[lines.length - 1] = longer
-    else lines.push(word)
-  }
-  return lines
 }
 
 /** Lines of a name and what it is, for the head of a report. */

@@ -9,7 +9,7 @@ import { networks } from '../../zoo/index.ts'
 import { defineCommand } from '../command.ts'
 import { loadRecipe, shippedRecipes } from '../recipes.ts'
 import { describeOptions, type OptionDescription } from '../schema.ts'
-import { formatFacts, formatTable, left, prose } from '../table.ts'
+import { formatFacts, formatTable, left } from '../table.ts'
 
 /** One thing that Espalier has, of whatever kind. */
 interface Entry {
@@ -144,7 +144,7 @@ function formatEntry({ kind, name, summary, group, paper, options, facts }: Entr
   for (const [key, value] of Object.entries(facts ?? {})) head.push([key, value])
   if (!options || options.length === 0) return formatFacts(head)
   return `${formatFacts(head)}\n${formatTable(
-    [left('option'), left('takes'), left('default'), prose('what')],
+    [left('option'), left('takes'), left('default'), left('what')],
     options.map((option) => [option.name, option.type, option.default ?? '-', option.description]),
   )}`
 }

@@ -197,7 +197,14 @@ describe('commands', () => {
       screen += text
     }
     const argv = ['train', model, '--data', data, '-o', folder.path('screen.onnx'), '--epochs', '1']
-    const io = { stdout: print, stderr: print, terminal: true, columns: 80, signal: new AbortController().signal }
+    const io = {
+      stdout: print,
+      stderr: print,
+      terminal: true,
+      columns: 80,
+      resultColumns: Number.POSITIVE_INFINITY,
+      signal: new AbortController().signal,
+    }
     expect(await run(argv, io)).toBe(0)
     expect(screen).toContain('\u001b[2K')
     expect(screen).toMatch(/\nepoch {2}/)

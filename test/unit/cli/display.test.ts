@@ -1,3 +1,4 @@
+import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import {
   formatBytes,
@@ -7,9 +8,10 @@ import {
   formatRatio,
   formatSeconds,
 } from '../../../src/cli/format.ts'
+import { fitLines } from '../../../src/cli/fit-lines.ts'
 import type { Io } from '../../../src/cli/io.ts'
 import { createProgressDisplay } from '../../../src/cli/progress.ts'
-import { formatTable, left, names, prose, right } from '../../../src/cli/table.ts'
+import { formatTable, left, names, right } from '../../../src/cli/table.ts'
 import { shortened, visible } from '../../../src/cli/visible.ts'
 
 describe('numbers', () => {
@@ -44,6 +46,43 @@ describe('numbers', () => {
   })
 })
 
+describe('fitLines', () => {
+  it('leaves what fits, and everything where there is no terminal', () => {
+    const text = 'a  bc\n\n  - d\n'
+    expect(fitLines(text, 5)).toBe(text)
+    expect(fitLines(`${'word '.repeat(99)}\n`, Number.POSITIVE_INFINITY)).toBe(`${'word '.repeat(99)}\n`)
+  })
+
+  it('goes on under the last column that begins early enough, or under the text of an item', () => {
+    expect(fitLines('name    two words more', 18)).toBe('name    two words\n        more')
+    expect(fitLines('name    a late column  words', 24)).toBe('name    a late column\n        words')
+    expect(fitLines('  - one two three\nnext', 12)).toBe('  - one two\n    three\nnext')
+    expect(fitLines('one two three', 8)).toBe('one two\nthree')
+  })
+
+  it('cuts rules off, and leaves a longer word whole', () => {
+    expect(fitLines('---  ------------', 10)).toBe('---  -----')
+    expect(fitLines(`to  ${'x'.repeat(12)} end`, 10)).toBe(`to  ${'x'.repeat(12)}\n    end`)
+    expect(fitLines('x'.repeat(12), 10)).toBe('x'.repeat(12))
+  })
+
+  it('loses no word, whatever the width', () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.stringMatching(/^[a-zé]{1,9}( {1,3}|\n)$/)),
+        fc.integer({ min: 1, max: 40 }),
+        (parts, width) => {
+          const text = parts.join('')
+          const fitted = fitLines(text, width)
+          expect(fitted.split(/\s+/)).toEqual(text.split(/\s+/))
+          for (const line of fitted.split('\n'))
+            if (line.length > width) expect(line.trim().replace(/^- /, '')).not.toMatch(/\S \S/)
+        },
+      ),
+    )
+  })
+})
+
 describe('formatTable', () => {
   it('aligns columns, numbers to the right', () => {
     expect(
@@ -64,20 +103,6 @@ describe('formatTable', () => {
         ],
       ),
     ).toBe('a   é\nbb\n')
-  })
-
-  it('breaks sentences of the last column between words, and leaves the other columns empty below', () => {
-    const [first, second] = ['word '.repeat(14).trim(), 'more words']
-    expect(
-      formatTable(
-        [left('a'), prose('b')],
-        [
-          ['1', `${first} ${second}`],
-          ['2', ''],
-        ],
-      ),
-    ).toBe(`a  b\n-  ${'-'.repeat(69)}\n1  ${first}\n   ${second}\n2\n`)
-    expect(formatTable([prose('')], [[`a ${'x'.repeat(80)} b`]])).toBe(`a\n${'x'.repeat(80)}\nb\n`)
   })
 
   it('shows control characters as escapes, and long names without their middle', () => {
@@ -107,7 +132,14 @@ function recorder(terminal: boolean): { io: Io; text(): string } {
     text += more
   }
   return {
-    io: { stdout: () => {}, stderr, terminal, columns: 60, signal: new AbortController().signal },
+    io: {
+      stdout: () => {},
+      stderr,
+      terminal,
+      columns: 60,
+      resultColumns: Number.POSITIVE_INFINITY,
+      signal: new AbortController().signal,
+    },
     text: () => text,
   }
 }
@@ -141,6 +173,19 @@ describe('progress', () => {
     }
     expect(text()).toMatch(/5\/10 {2}5\.0 s left$/)
     expect(text()).not.toContain('\u001b[2J')
+  })
+
+  it('does not guess the time left from next to nothing', () => {
+    const { io, text } = recorder(true)
+    let now = 0
+    const display = createProgressDisplay(io, () => now)
+    display.listener({ task: 'unpack', done: 0, total: 1000 })
+    now = 1000
+    display.listener({ task: 'unpack', done: 5, total: 1000 })
+    expect(text()).not.toContain('left')
+    now = 3000
+    display.listener({ task: 'unpack', done: 30, total: 1000 })
+    expect(text()).toContain('1:37 min left')
   })
 
   it('prints few plain lines elsewhere, the last one complete, with rate and time left', () => {

@@ -23,6 +23,7 @@ export async function cli(argv: readonly string[], signal = new AbortController(
     },
     terminal: false,
     columns: 100,
+    resultColumns: Number.POSITIVE_INFINITY,
     signal,
   })
   return { code, out, err }
