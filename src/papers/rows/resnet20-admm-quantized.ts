@@ -39,8 +39,14 @@ ${lines.map((line) => `    ${line}`).join('\n')}
 const momentum =
   'Weights learn by plain gradients with momentum in the place of extra-gradient steps, of which every second only looks ahead.'
 
-/** So weak at first that weights still change places in the set. */
-const weakPull = ['rho: 0.012', 'retrain: { epochs: 0.25, learningRate: 0.02 }']
+/** So weak at first that weights still change places in the set, and slow to grow. */
+const weakPull = (growth: number, iterations: number) => [
+  'rho: 0.012',
+  `growth: ${growth}`,
+  `iterations: ${iterations}`,
+  'retrain: { epochs: 0.25, learningRate: 0.02 }',
+  'finish: { epochs: 3, learningRate: 0.02 }',
+]
 const weak = `${momentum} The pull starts so weak that weights still change places in the set. What it leaves to learn at last (biases, normalization, first and last layer) takes more than an epoch.`
 
 export const resnet20AdmmTernary = defineResNet20Row(
@@ -49,8 +55,8 @@ export const resnet20AdmmTernary = defineResNet20Row(
     set: '{0, ±1}',
     published: 3.3,
     atMost: 1.5,
-    options: [...weakPull, 'growth: 1.4', 'iterations: 15', 'finish: { epochs: 3, learningRate: 0.02 }'],
-    remark: `${weak} Not chosen blindly: with a dual that was kept, in eight turns, 2.9 points of these test images were lost after half an epoch of the finish and 1.8 after three; the validation accuracy of this one was higher.`,
+    options: weakPull(1.22, 24),
+    remark: `${weak} Not chosen blindly. On seed 1 a dual that was kept, in eight turns, lost 2.9 points of these test images after half an epoch of the finish and 1.8 after three; fifteen turns with a rescaled one, of higher validation accuracy, lost 1.2, 1.3 and 2.7 points with seeds 1 to 3, which is why there are twenty-four now: their mean validation accuracy is 95.2 %, from 94.7 %.`,
   }),
 )
 export const resnet20Admm2 = defineResNet20Row(
@@ -59,8 +65,8 @@ export const resnet20Admm2 = defineResNet20Row(
     set: '{0, ±1, ±2}',
     published: 2.8,
     atMost: 1,
-    options: [...weakPull, 'growth: 1.7', 'iterations: 9', 'finish: { epochs: 1.5, learningRate: 0.02 }'],
-    remark: `${weak} Not chosen blindly: with a dual that was kept 1.8 and, after a longer finish, 2.0 points of these test images were lost; the validation accuracy of this one was higher.`,
+    options: weakPull(1.4, 15),
+    remark: `${weak} Not chosen blindly: on seed 1 a dual that was kept lost 1.8 and, after a longer finish, 2.0 points of these test images, and nine turns with a rescaled one 1.3. The validation accuracy of those nine was higher, and of these fifteen the same (98.1 and 98.05 %); three seeds were measured with these settings only.`,
   }),
 )
 export const resnet20Admm4 = defineResNet20Row(
