@@ -32,9 +32,10 @@ export function processIo(): Io {
   return {
     stdout: (text) => process.stdout.write(text),
     stderr: (text) => process.stderr.write(text),
-    resultColumns: process.stdout.isTTY ? process.stdout.columns : Number.POSITIVE_INFINITY,
+    // A terminal that does not know its width says 0 columns.
+    resultColumns: (process.stdout.isTTY && process.stdout.columns) || Number.POSITIVE_INFINITY,
     terminal: process.stderr.isTTY && process.env['TERM'] !== 'dumb',
-    columns: process.stderr.columns ?? 80,
+    columns: process.stderr.columns || 80,
     signal: controller.signal,
   }
 }
